@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The compiled form of one RuleSet: an image of 32-bit words in one region of the arena. User space writes an
+ * image once, then points slots at it; a published image never changes. All offsets are in words from the image's
+ * base. crates/compile/src/layout.rs repeats these numbers.
+ *
+ * Automaton. A row holds one state: word 0 is its path class, the words behind it are the next rows, one per byte
+ * class (a row is named by its offset from the image's base, so a step is one load). The byte class map has 256
+ * bytes whose values start at 1. The NUL byte always maps to a byte class that leads a row to itself, so names can
+ * be stepped eight bytes at a time. A path is stepped from IMAGE_START, leading slash included ("/etc/passwd"; the
+ * root directory is "/"). Path class 0 means no rule names this path.
+ *
+ * Multi-call binaries. Where word 0 has ROW_MULTICALL set, the path is a multi-call binary; as an executable
+ * (object of an exec, or subject) the walk goes on with "//" and the applet's name.
+ *
+ * Plans. What is decided for one path class (or socket class, or capability) and one source class. Word 0 of a plan:
+ * number of verdict steps in the low half, number of audit steps in the high half. Then the steps, two words each:
+ * condition bits with an outcome, and a rule id. The first verdict step whose conditions all hold decides; if none
+ * does, the access is permitted in silence. If the access is permitted, the first audit step whose conditions all
+ * hold raises its rule's alert, and takes the place of a posture's alert. A plan offset of 0 is the empty plan.
+ */
+#ifndef KUBEARMOR_IMAGE_H
+#define KUBEARMOR_IMAGE_H
+
+#define IMAGE_MAGIC 0x4b41494d /* "KAIM" */
+#define IMAGE_VERSION 1
+
+/* Word indices of the image's header. */
+#define IMAGE_AT_MAGIC 0
+#define IMAGE_AT_VERSION 1
+#define IMAGE_AT_WORDS 2      /* length of the whole image in words */
+#define IMAGE_AT_FLAGS 3      /* IMAGE_HAS_* */
+#define IMAGE_AT_BYTECLASS 4  /* the byte class map: 64 words */
+#define IMAGE_AT_START 5      /* row of the start state for paths */
+#define IMAGE_AT_ARG_START 6  /* row of the start state for arguments, 0 if no rule has any */
+#define IMAGE_AT_SOURCES 7    /* path class -> source class, one word each */
+#define IMAGE_AT_SOURCE_COUNT 8
+#define IMAGE_AT_PATH_COUNT 9 /* number of path classes */
+#define IMAGE_AT_EXEC 10      /* path class -> offset of a line: source class -> plan offset. 0: no rule of this class */
+#define IMAGE_AT_READ 11      /* likewise, for reading files */
+#define IMAGE_AT_CHANGE 12    /* likewise, for changing files */
+#define IMAGE_AT_SOCKET 13    /* socket class -> offset of a line. 0: no network rules */
+#define IMAGE_AT_CAPABILITY 14 /* capability number (64) -> offset of a line. 0: no capability rules */
+#define IMAGE_AT_ARG_SETS 15  /* argument set -> bitmap of argument classes, ARG_SET_WORDS words each */
+#define IMAGE_HEADER_WORDS 16
+
+/* IMAGE_AT_FLAGS */
+#define IMAGE_HAS_PROCESS 1
+#define IMAGE_HAS_FILE 2
+#define IMAGE_HAS_NETWORK 4
+#define IMAGE_HAS_CAPABILITY 8
+#define IMAGE_HAS_ARGUMENTS 16
+#define IMAGE_HAS_MULTICALL 32
+
+#define ROW_CLASS_MASK 0x00ffffff
+#define ROW_MULTICALL 0x80000000
+
+/* Word 0 of a step. */
+#define STEP_IF_OWNER 0x01
+#define STEP_IF_NOT_OWNER 0x02
+#define STEP_IF_TERMINAL 0x04
+#define STEP_IF_ARGS_IN 0x08     /* every argument is in the set of bits 16..31 */
+#define STEP_IF_ARGS_NOT_IN 0x10 /* some argument is not */
+#define STEP_DENY 0x100          /* outcome: denied, with an alert */
+#define STEP_ALERT 0x200         /* outcome: permitted, with an alert (audit posture, audit steps) */
+#define STEP_POSTURE 0x400       /* not a rule but the class's default posture decides */
+#define STEP_ARG_SET_SHIFT 16
+
+/* Word 1 of a step: the rule's id, or one of these. */
+#define RULE_POSTURE 0xfffffffe
+#define RULE_UNRESOLVED 0xfffffffd
+
+#define PLAN_MAX_STEPS 64
+#define ARG_SET_WORDS 32 /* up to 1,024 different arguments in an image */
+
+/* Socket class: family group, type and protocol of a socket folded into 0..127. */
+#define SOCKET_FAMILY_INET 0
+#define SOCKET_FAMILY_PACKET 1
+/* types: 0 other, 1 stream, 2 dgram, 3 raw, 4 rdm, 5 seqpacket, 6 dccp, 7 packet */
+/* protocols: 0 other, 1 tcp, 2 udp, 3 icmp, 4 icmpv6, 5 sctp */
+#define SOCKET_CLASS(family, type, protocol) ((family) << 6 | (type) << 3 | (protocol))
+#define SOCKET_CLASSES 128
+
+#define CAPABILITIES 64
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel tells user space. One record is one message of a ring buffer: this head, then `path_size` bytes
+ * of path and `args_size` bytes of arguments. crates/wire repeats the layout; a test compares it with the object's
+ * BTF.
+ *
+ * The path is a list of names, leaf first, each ended by a NUL: "ledger\0bank\0srv\0" is /srv/bank/ledger. The
+ * arguments are as in memory, each ended by a NUL, argv[0] first; the last one lacks its NUL if it was cut.
+ */
+#ifndef KUBEARMOR_RECORDS_H
+#define KUBEARMOR_RECORDS_H
+
+#define RECORD_VERSION 1
+
+/* kind */
+#define RECORD_ALERT 1 /* a denial, or what an audit rule or posture reports */
+#define RECORD_EXEC 2  /* a governed process has become another program */
+
+/* operation: the hook, as the alert's Data shows it */
+#define OP_EXEC 1
+#define OP_OPEN 2
+#define OP_UNLINK 3
+#define OP_MKDIR 4
+#define OP_RMDIR 5
+#define OP_MKNOD 6
+#define OP_SYMLINK 7
+#define OP_LINK 8
+#define OP_RENAME 9
+#define OP_CHMOD 10
+#define OP_CHOWN 11
+#define OP_TRUNCATE 12
+#define OP_UTIMES 13
+#define OP_SETXATTR 14
+#define OP_GETATTR 15
+#define OP_MMAP 16
+#define OP_SOCKET_CREATE 32
+#define OP_SOCKET_CONNECT 33
+#define OP_SOCKET_SENDMSG 34
+#define OP_SOCKET_BIND 35
+#define OP_SOCKET_LISTEN 36
+#define OP_SOCKET_ACCEPT 37
+#define OP_CAPABLE 64
+
+/* flags */
+#define RECORD_PATH_CUT 1     /* the path did not fit */
+#define RECORD_ARGS_CUT 2     /* the arguments did not fit */
+#define RECORD_NO_NAME 4      /* the object has no name (any more): memfd, deleted file */
+#define RECORD_UNRESOLVED 8   /* the path could not be followed to the namespace's root */
+
+struct record {
+	__u16 version;
+	__u16 kind;
+	__u16 operation;
+	__u16 flags;
+	__u32 path_size;
+	__u32 args_size;
+	__u64 time;        /* CLOCK_MONOTONIC, ns */
+	__u64 exec;        /* the acting program: an id that is new at every exec; RECORD_EXEC: the new program */
+	__u64 parent_exec; /* the program of the parent process; RECORD_EXEC: the program that called execve */
+	__u32 slot;        /* the workload */
+	__u32 generation;  /* of the slot */
+	__u32 image;       /* number of the image that decided */
+	__u32 rule;        /* rule id in that image, RULE_POSTURE or RULE_UNRESOLVED */
+	__s32 result;      /* 0, or a negative errno */
+	__u32 host_pid;    /* thread group, initial pid namespace */
+	__u32 host_ppid;
+	__u32 pid;         /* thread group, innermost pid namespace */
+	__u32 ppid;        /* the parent as seen from there, 0 if it is outside */
+	__u32 uid;         /* real uid, initial user namespace */
+	__u32 owner;       /* uid of the object, initial user namespace */
+	__u32 detail[4];   /* open: flags · socket: family, type, protocol, port · capability: number */
+	__u8 address[16];  /* socket: IPv4 in the first four bytes, or IPv6 */
+	char comm[16];
+	char tty[16];      /* "pts0", empty without a controlling terminal */
+	__u32 reserved;
+	__u8 data[];
+};
+
+#endif

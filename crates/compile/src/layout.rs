@@ -1,0 +1,56 @@
+//! The numbers of `bpf/include/image.h`.
+
+pub const MAGIC: u32 = 0x4b41_494d;
+pub const VERSION: u32 = 1;
+
+/// Word indices of the image's header.
+pub mod at {
+    pub const MAGIC: usize = 0;
+    pub const VERSION: usize = 1;
+    pub const WORDS: usize = 2;
+    pub const FLAGS: usize = 3;
+    pub const BYTECLASS: usize = 4;
+    pub const START: usize = 5;
+    pub const ARG_START: usize = 6;
+    pub const SOURCES: usize = 7;
+    pub const SOURCE_COUNT: usize = 8;
+    pub const PATH_COUNT: usize = 9;
+    pub const EXEC: usize = 10;
+    pub const READ: usize = 11;
+    pub const CHANGE: usize = 12;
+    pub const SOCKET: usize = 13;
+    pub const CAPABILITY: usize = 14;
+    pub const ARG_SETS: usize = 15;
+}
+pub const HEADER_WORDS: usize = 16;
+
+pub mod has {
+    pub const PROCESS: u32 = 1;
+    pub const FILE: u32 = 2;
+    pub const NETWORK: u32 = 4;
+    pub const CAPABILITY: u32 = 8;
+    pub const ARGUMENTS: u32 = 16;
+    pub const MULTICALL: u32 = 32;
+}
+
+pub const ROW_CLASS_MASK: u32 = 0x00ff_ffff;
+pub const ROW_MULTICALL: u32 = 0x8000_0000;
+
+pub mod step {
+    pub const IF_OWNER: u32 = 0x01;
+    pub const IF_NOT_OWNER: u32 = 0x02;
+    pub const IF_TERMINAL: u32 = 0x04;
+    pub const IF_ARGS_IN: u32 = 0x08;
+    pub const IF_ARGS_NOT_IN: u32 = 0x10;
+    pub const DENY: u32 = 0x100;
+    pub const ALERT: u32 = 0x200;
+    pub const POSTURE: u32 = 0x400;
+    pub const ARG_SET_SHIFT: u32 = 16;
+}
+
+pub const RULE_POSTURE: u32 = 0xffff_fffe;
+pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
+pub const PLAN_MAX_STEPS: usize = 64;
+pub const ARG_SET_WORDS: usize = 32;
+pub const SOCKET_CLASSES: usize = 128;
+pub const CAPABILITIES: usize = 64;

@@ -1,0 +1,8 @@
+//! The kernel/user ABI: records of the ring buffers, decoded from bytes that are not trusted.
+//!
+//! `bpf/include/records.h` is the other half; a test compares both.
+#![forbid(unsafe_code)]
+
+mod record;
+
+pub use record::*;
