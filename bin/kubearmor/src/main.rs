@@ -1,0 +1,2 @@
+//! Placeholder until its issue lands in this same session.
+fn main() {}
