@@ -56,7 +56,7 @@ pub(crate) struct Machine {
 pub(crate) struct Outcome {
     /// The program's exit status, as a shell counts it.
     pub(crate) status: i32,
-    /// All that the console said.
+    /// All that the console said, the kernel and the program.
     pub(crate) console: String,
 }
 
