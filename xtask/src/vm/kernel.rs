@@ -57,6 +57,8 @@ impl Series {
         let mut packages = vec![format!("{}{release}", self.naming().0)];
         if self == Self::V7_2 {
             packages.push(format!("linux-modules-{release}"));
+            // Says which modules are built in.
+            packages.push(format!("linux-base-{release}"));
         }
         packages
     }
