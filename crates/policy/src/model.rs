@@ -154,7 +154,10 @@ pub enum PathObject {
     /// The last component of an executable's path (process section only).
     ExecName(String),
     /// `dir` ends in `/`, whatever the document wrote.
-    Directory { dir: String, recursive: bool },
+    Directory {
+        dir: String,
+        recursive: bool,
+    },
     /// The pattern as written; its syntax is checked.
     Pattern(String),
 }
