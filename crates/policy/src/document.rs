@@ -51,8 +51,8 @@ pub(crate) fn read_documents(text: &str, report: &mut Report<'_>) -> Vec<Node> {
     let mut roots = Vec::new();
     let errors = report.errors();
     for document in stream.documents {
-        match document.root {
-            Ok(root) => roots.extend(root),
+        match document {
+            Ok(document) => roots.extend(document.root),
             Err(fault) => {
                 let message = format!("is neither YAML nor JSON: {}", fault.message);
                 report.add(Severity::Error, "syntax", (fault.at, ""), message, None);
@@ -87,17 +87,14 @@ fn read_object(field: &Field<'_>, policies: &mut Vec<Policy>, report: &mut Repor
         }
         return;
     }
-    match Kind::parse(kind) {
-        Some(kind) => {
-            read_api_version(&mut fields, report);
-            policies.extend(read_policy(kind, fields, report));
-        }
-        None => {
-            let message = format!("unknown kind `{kind}`");
-            let hint = did_you_mean(kind, Kind::ALL.map(Kind::as_str));
-            report.error("unknown-kind", &kind_field, message, hint);
-        }
-    }
+    let Some(kind) = Kind::parse(kind) else {
+        let message = format!("unknown kind `{kind}`");
+        let hint = did_you_mean(kind, Kind::ALL.map(Kind::as_str));
+        report.error("unknown-kind", &kind_field, message, hint);
+        return;
+    };
+    read_api_version(&mut fields, report);
+    policies.extend(read_policy(kind, fields, report));
 }
 
 impl Kind {
@@ -175,13 +172,11 @@ fn read_event_kind(
 fn read_policy(kind: Kind, mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let before = report.errors();
     let id = read_id(kind, &mut fields, report);
-    let spec = match fields.get("spec", report) {
-        Some(field) => spec::read(kind, &field, report),
-        None => {
-            fields.error("empty-spec", "has no `spec`", "write a `spec` with a rule", report);
-            None
-        }
-    };
+    let spec_field = fields.get("spec", report);
+    if spec_field.is_none() {
+        fields.error("empty-spec", "has no `spec`", "write a `spec` with a rule", report);
+    }
+    let spec = spec_field.and_then(|field| spec::read(kind, &field, report));
     // Clients send it along; what it says is not the author's.
     let _ = fields.get("status", report);
     fields.finish(report);

@@ -172,6 +172,22 @@ impl<'t> Field<'t> {
         }
     }
 
+    /// What the text stands for in a table of names, which `same` compares; an error if it is none of them.
+    pub(crate) fn one_of<T: Copy>(
+        &self,
+        known: &[(&str, T)],
+        what: &str,
+        same: fn(&str, &str) -> bool,
+        report: &mut Report<'_>,
+    ) -> Option<T> {
+        let text = self.text(report)?;
+        let found = known.iter().find(|(name, _)| same(name, text)).map(|(_, value)| *value);
+        if found.is_none() {
+            self.unknown_name(text, what, known.iter().map(|(name, _)| *name), report);
+        }
+        found
+    }
+
     /// Reports that `written` is none of the names of `what`.
     pub(crate) fn unknown_name<'n>(
         &self,
@@ -305,7 +321,9 @@ pub(crate) fn warn_of_repeated_keys(field: &Field<'_>, report: &mut Report<'_>) 
         Value::Scalar(_) => {}
         Value::List(_) => {
             let items = field.items(report);
-            items.iter().for_each(|item| warn_of_repeated_keys(item, report));
+            for item in &items {
+                warn_of_repeated_keys(item, report);
+            }
         }
         Value::Map(map) => {
             let Some(fields) = field.fields(report) else { return };
