@@ -194,6 +194,7 @@ fn read_id(kind: Kind, fields: &mut Fields<'_>, report: &mut Report<'_>) -> Opti
     };
     // The other fields of the metadata are Kubernetes' business.
     let mut metadata = metadata.fields(report)?;
+    let before = report.errors();
     // Stored events of other agents have the second spelling.
     let name = metadata
         .text("name", report)
@@ -204,7 +205,9 @@ fn read_id(kind: Kind, fields: &mut Fields<'_>, report: &mut Report<'_>) -> Opti
         .or_else(|| metadata.text("namespaceName", report))
         .filter(|(_, namespace)| !namespace.is_empty());
     let Some((name_field, name)) = name else {
-        metadata.error("missing-name", "has no `name`", hint, report);
+        if report.errors() == before {
+            metadata.error("missing-name", "has no `name`", hint, report);
+        }
         return None;
     };
     check_name(&name_field, name, report)?;

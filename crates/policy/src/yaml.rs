@@ -381,11 +381,9 @@ mod tests {
 
     #[test]
     fn aliases_do_not_multiply_without_limit() {
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..12 {
-            let previous = format!("*a{}, ", n - 1).repeat(10);
-            bomb += &format!("a{n}: &a{n} [{previous}]\n");
-        }
+        let line = |n: usize| format!("a{n}: &a{n} [{}]\n", format!("*a{}, ", n - 1).repeat(10));
+        let bomb: String =
+            std::iter::once("a0: &a0 x\n".to_owned()).chain((1..12).map(line)).collect();
         assert!(fault(&bomb).message.contains("aliases"));
         assert!(fault("a: &a [*a]").message.contains("inside"));
     }
@@ -393,10 +391,9 @@ mod tests {
     #[test]
     fn depth_is_limited_with_and_without_aliases() {
         assert!(fault(&format!("{}{}", "[".repeat(200), "]".repeat(200))).message.contains("deep"));
-        let mut chain = String::from("a0: &a0 x\n");
-        for n in 1..200 {
-            chain += &format!("a{n}: &a{n} [[*a{}]]\n", n - 1);
-        }
+        let line = |n: usize| format!("a{n}: &a{n} [[*a{}]]\n", n - 1);
+        let chain: String =
+            std::iter::once("a0: &a0 x\n".to_owned()).chain((1..200).map(line)).collect();
         assert!(fault(&chain).message.contains("deep"));
     }
 
