@@ -8,7 +8,7 @@ use crate::{
     yaml::{self, Node, Position},
 };
 
-pub(crate) const API_VERSION: &str = "security.kubearmor.com/v1";
+const API_VERSION: &str = "security.kubearmor.com/v1";
 /// Kubernetes' limit for the name of an object.
 const MAX_NAME: usize = 253;
 
@@ -93,7 +93,10 @@ fn read_object(field: &Field<'_>, policies: &mut Vec<Policy>, report: &mut Repor
         report.error("unknown-kind", &kind_field, message, hint);
         return;
     };
-    read_api_version(&mut fields, report);
+    if !fields.has("apiVersion") {
+        let hint = format!("write `apiVersion: {API_VERSION}`; Kubernetes asks for it");
+        fields.warning("missing-api-version", "has no `apiVersion`", &hint, report);
+    }
     policies.extend(read_policy(kind, fields, report));
 }
 
@@ -109,14 +112,6 @@ impl Kind {
     pub fn is_namespaced(self) -> bool {
         self == Self::Container
     }
-}
-
-fn read_api_version(fields: &mut Fields<'_>, report: &mut Report<'_>) {
-    if !fields.has("apiVersion") {
-        let hint = format!("write `apiVersion: {API_VERSION}`; Kubernetes asks for it");
-        fields.warning("missing-api-version", "has no `apiVersion`", &hint, report);
-    }
-    check_api_version(fields, report);
 }
 
 fn check_api_version(fields: &mut Fields<'_>, report: &mut Report<'_>) {
@@ -137,7 +132,6 @@ pub(crate) fn read_event_object(
 ) -> Option<Policy> {
     let mut fields = field.fields(report)?;
     let kind = read_event_kind(default_kind, &mut fields, report)?;
-    check_api_version(&mut fields, report);
     read_policy(kind, fields, report)
 }
 
@@ -171,6 +165,7 @@ fn read_event_kind(
 /// The policy, unless anything in it is an error.
 fn read_policy(kind: Kind, mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let before = report.errors();
+    check_api_version(&mut fields, report);
     let id = read_id(kind, &mut fields, report);
     let spec_field = fields.get("spec", report);
     if spec_field.is_none() {

@@ -90,7 +90,7 @@ impl Pattern {
                 Element::AnyRun => {}
                 Element::AnyDepth => return true,
                 Element::Alternatives(alternatives) => {
-                    if alternatives.iter().any(|a| a.can_match_absolute()) {
+                    if alternatives.iter().any(Self::can_match_absolute) {
                         return true;
                     }
                     if !alternatives.iter().any(Self::can_be_empty) {

@@ -2,7 +2,8 @@
 
 use policy::{
     Action, Attributes, Capability, Diagnostic, Expression, ExpressionKey, FirewallLevel,
-    FirewallProtocol, Kind, Operator, PathObject, Policy, Preset, Protocol, SyscallSource, parse,
+    FirewallProtocol, Kind, Operator, PathObject, Policy, Preset, Protocol, Selector,
+    SyscallSource, parse,
 };
 
 /// A container policy with this spec, written at the left margin.
@@ -332,7 +333,7 @@ fn selectors() {
         values: vec!["stage=test".into()],
     };
     assert_eq!(selector.expressions, [expression]);
-    assert_eq!(clean(&text(&format!("selector: {{}}\n{RULE}"))).spec.selector, Default::default());
+    assert_eq!(clean(&text(&format!("selector: {{}}\n{RULE}"))).spec.selector, Selector::default());
 
     let namespaces = format!(
         "selector: {{matchExpressions: [{{key: namespace, operator: In, values: [a]}}]}}\n{RULE}"

@@ -1,5 +1,7 @@
 //! Where the behaviour cases and the policy corpus are: outside of the repository, and optional.
 
+#![expect(clippy::unwrap_used, reason = "a folder that cannot be read fails the test")]
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
