@@ -55,7 +55,8 @@ pub(crate) fn read_documents(text: &str, report: &mut Report<'_>) -> Vec<Node> {
             Ok(document) => roots.extend(document.root),
             Err(fault) => {
                 let message = format!("is neither YAML nor JSON: {}", fault.message);
-                report.add(Severity::Error, "syntax", (fault.at, ""), message, None);
+                let hint = fault.message.contains("tab").then(|| "indent with spaces".to_owned());
+                report.add(Severity::Error, "syntax", (fault.at, ""), message, hint);
             }
         }
     }

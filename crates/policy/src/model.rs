@@ -86,7 +86,7 @@ pub struct Spec {
     /// Native `AppArmor` rules, passed through by that enforcer only.
     pub apparmor: Option<String>,
     pub firewall: Vec<FirewallRule>,
-    /// `level` of a network policy; `Pod` if absent.
+    /// What a network policy concerns; means nothing for other kinds.
     pub firewall_level: FirewallLevel,
 }
 

@@ -43,7 +43,7 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Scalar {
     pub text: String,
-    /// Written without quotes, so that it may be a number, a truth value or null.
+    /// Written without quotes (and without `!!str`), so that it may be a number, a truth value or null.
     pub plain: bool,
 }
 
@@ -164,9 +164,10 @@ fn read_document<'t>(
         let (event, span) = event?;
         let at = Position::of(span.start);
         match event {
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 covered.extend(span.byte_range());
-                let plain = style == ScalarStyle::Plain;
+                let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                let plain = style == ScalarStyle::Plain && !is_text;
                 let value = Value::Scalar(Scalar { text: text.into_owned(), plain });
                 builder.add(Built { node: Node { at, value }, height: 1, size: 1 }, anchor)?;
             }

@@ -541,6 +541,16 @@ fn oddities_of_deployed_texts_are_warned_of() {
 }
 
 #[test]
+fn texts_from_other_systems() {
+    let plain = text(RULE);
+    let expected = clean(&plain);
+    assert_eq!(clean(&format!("\u{feff}{plain}")), expected);
+    assert_eq!(clean(&plain.replace('\n', "\r\n")), expected);
+    let tagged = text(&format!("message: !!str 5\n{RULE}"));
+    assert_eq!(clean(&tagged).spec.attributes.message, "5");
+}
+
+#[test]
 fn nothing_at_all_is_an_error() {
     for empty in ["", "\n", "# a comment\n", "---\n---\n", "null"] {
         assert_error(empty, "no-policy", "");
