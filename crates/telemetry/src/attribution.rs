@@ -213,9 +213,9 @@ impl Attributor {
 
     /// Source, resource and data: who acted on what.
     fn describe(&mut self, record: &Record, log: &mut Log) {
-        let actor = self.program(record.exec, record.host_pid).unwrap_or_else(|| {
-            Arc::new(Program { path: record.comm.clone(), args: Vec::new() })
-        });
+        let actor = self
+            .program(record.exec, record.host_pid)
+            .unwrap_or_else(|| Arc::new(Program { path: record.comm.clone(), args: Vec::new() }));
         let hook = names::hook(record.operation);
         log.data = format!("lsm={hook}");
         if record.operation == Operation::Exec {
@@ -360,12 +360,14 @@ fn shown_labels(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-fn unix_seconds(time: SystemTime) -> i64 {
+/// `Timestamp`
+pub fn unix_seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn shown_time(time: SystemTime) -> String {
+/// `UpdatedTime`: UTC with microseconds.
+pub fn shown_time(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time)
         .map(|time| time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
         .unwrap_or_default()

@@ -59,8 +59,7 @@ impl Throttle {
             return Verdict::Deliver;
         }
         if !self.windows.contains_key(stream) {
-            self.windows
-                .insert(stream.clone(), Window { start: now, count: 0, silent_until: 0 });
+            self.windows.insert(stream.clone(), Window { start: now, count: 0, silent_until: 0 });
         }
         let Some(window) = self.windows.get_mut(stream) else { return Verdict::Deliver };
         if now < window.silent_until {
@@ -89,7 +88,7 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Verdict::*, *};
 
     const LIMIT: Limit = Limit { on: true, per_second: 2, silence_seconds: 5 };
 
@@ -111,7 +110,6 @@ mod tests {
         let mut throttle = Throttle::default();
         let rule = stream("c", "a");
         let seen: Vec<_> = (0..5).map(|i| throttle.admit(LIMIT, &rule, 100 + i)).collect();
-        use Verdict::{Announce, Deliver, Drop};
         assert_eq!(seen, [Deliver, Deliver, Announce, Drop, Drop]);
         assert_eq!(throttle.admit(LIMIT, &rule, 102 + 5 * SECOND), Deliver);
     }
@@ -122,21 +120,21 @@ mod tests {
         for now in 0..9 {
             throttle.admit(LIMIT, &stream("c", "a"), now);
         }
-        assert_eq!(throttle.admit(LIMIT, &stream("c", "b"), 9), Verdict::Deliver);
-        assert_eq!(throttle.admit(LIMIT, &stream("d", "a"), 9), Verdict::Deliver);
+        assert_eq!(throttle.admit(LIMIT, &stream("c", "b"), 9), Deliver);
+        assert_eq!(throttle.admit(LIMIT, &stream("d", "a"), 9), Deliver);
     }
 
     #[test]
     fn a_slow_stream_is_never_throttled() {
         let mut throttle = Throttle::default();
         let rule = stream("c", "a");
-        assert!((0..50).all(|i| throttle.admit(LIMIT, &rule, i * SECOND / 2) == Verdict::Deliver));
+        assert!((0..50).all(|i| throttle.admit(LIMIT, &rule, i * SECOND / 2) == Deliver));
     }
 
     #[test]
     fn off_means_off() {
         let mut throttle = Throttle::default();
         let off = Limit { on: false, ..LIMIT };
-        assert!((0..50).all(|i| throttle.admit(off, &stream("c", "a"), i) == Verdict::Deliver));
+        assert!((0..50).all(|i| throttle.admit(off, &stream("c", "a"), i) == Deliver));
     }
 }
