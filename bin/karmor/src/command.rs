@@ -8,9 +8,13 @@ use regex::{Regex, RegexBuilder};
 
 use crate::logs::Destination;
 
-/// Watches and directs KubeArmor agents
 #[derive(Debug, Parser)]
-#[command(name = "karmor", version, propagate_version = true)]
+#[command(
+    name = "karmor",
+    about = "Watches and directs KubeArmor agents",
+    version,
+    propagate_version = true
+)]
 pub(crate) struct Karmor {
     #[command(subcommand)]
     pub command: Command,
@@ -19,7 +23,7 @@ pub(crate) struct Karmor {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show alerts and logs as they happen
-    Logs(LogOptions),
+    Logs(Box<LogOptions>),
     /// Direct the agent of a host without Kubernetes
     #[command(subcommand)]
     Vm(Vm),
@@ -68,7 +72,6 @@ pub(crate) struct PolicyFiles {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_field_names, reason = "the flags' names")]
 pub(crate) struct LogOptions {
     #[command(flatten)]
     pub agent: Agent,
@@ -93,8 +96,12 @@ pub(crate) struct LogOptions {
     /// Only these operations: Process, File, Network, Capabilities, ... (regular expression, in any case)
     #[arg(long, value_name = "REGEX", value_parser = any_case)]
     pub operation: Option<Regex>,
-    /// Only these types: `ContainerLog`, `HostLog`, `MatchedPolicy`, ... (regular expression, in any case)
-    #[arg(long = "logType", value_name = "REGEX", value_parser = any_case)]
+    #[arg(
+        long = "logType",
+        value_name = "REGEX",
+        value_parser = any_case,
+        help = "Only these types: ContainerLog, HostLog, MatchedPolicy, ... (regular expression, in any case)"
+    )]
     pub log_type: Option<Regex>,
     /// Only events of containers whose name matches (regular expression, in any case)
     #[arg(long, value_name = "REGEX", value_parser = any_case)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use feed::{PolicyAnswer, PolicyStatus, client::Client};
+use feed::{PolicyAnswer, PolicyStatus};
 use policy::{Kind, PolicyId};
 use serde_json::json;
 
