@@ -158,8 +158,7 @@ impl Attributor {
         if !visible.contains(Visibility::PROCESS) {
             return Attributed::Nothing;
         }
-        // The caller was this very process: /proc shows the new program already.
-        let caller = self.programs.get_or_look(record.parent_exec, || None).unwrap_or_default();
+        let caller = self.caller(record);
         let mut log = self.scene(record, subject);
         log.kind = match subject {
             Subject::Container(_) => "ContainerLog".into(),
@@ -174,6 +173,16 @@ impl Attributor {
         log.event_data = event_data(&log.data);
         log.result = names::result(record.result);
         Attributed::Log(Box::new(log))
+    }
+
+    /// The program that became the new one. Where it is not known, the parent process stands in: the caller is
+    /// nearly always its fork, and of the caller itself `/proc` shows the new program already.
+    fn caller(&mut self, record: &Record) -> Arc<Program> {
+        let known = self.programs.get_or_look(record.parent_exec, || None);
+        known.unwrap_or_else(|| {
+            let parent = Some(record.host_ppid).filter(|&pid| pid != 0);
+            Arc::new(parent.and_then(|pid| self.system.program(pid)).unwrap_or_default())
+        })
     }
 
     fn alert(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {

@@ -304,6 +304,14 @@ fn a_started_program_is_logged_if_visible() {
 }
 
 #[test]
+fn the_parent_stands_in_for_an_unknown_caller() {
+    let start = Record { host_ppid: 900, ..exec(3, 55, "/usr/bin/cat", &["cat"]) };
+    let subject = Subject::Host;
+    let log = log_of(attribute(&mut attributor(), &start, None, subject, Visibility::PROCESS));
+    assert_eq!(log.source, "/usr/bin/bash");
+}
+
+#[test]
 fn a_program_older_than_the_agent_is_looked_up() {
     let record = Record { exec: 77, host_pid: 900, ..record(Operation::Open) };
     let alert = alert_of(&mut attributor(), &record, &rules(Action::Block));
