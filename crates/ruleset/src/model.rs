@@ -147,9 +147,15 @@ pub struct Access<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccessObject<'a> {
     /// `path` is a [`SubjectPath`], `None` for memory files and deleted ones. `args` without `argv[0]`.
-    Execute { path: Option<&'a [u8]>, args: &'a [&'a [u8]] },
+    Execute {
+        path: Option<&'a [u8]>,
+        args: &'a [&'a [u8]],
+    },
     /// A file or directory with a canonical path.
-    File { path: &'a [u8], operation: FileOperation },
+    File {
+        path: &'a [u8],
+        operation: FileOperation,
+    },
     Socket(Socket),
     /// The kernel's number.
     Capability(u8),

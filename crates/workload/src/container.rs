@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use ruleset::{Workload, WorkloadKind};
-
-/// The namespace of a container that names none, on a plain host.
-pub const UNNAMED_NAMESPACE: &str = "container_namespace";
+use ruleset::{CONTAINER_NAMESPACE, Workload, WorkloadKind};
 
 /// Labels that may name a container, best first.
 const NAME_LABELS: [&str; 3] =
@@ -57,7 +54,7 @@ impl Container {
             keys.iter().filter_map(|&key| labels.get(key)).find(|value| !value.is_empty()).cloned()
         };
         let name = first(&NAME_LABELS).unwrap_or_else(|| id.clone());
-        let namespace = first(&NAMESPACE_LABELS).unwrap_or_else(|| UNNAMED_NAMESPACE.to_owned());
+        let namespace = first(&NAMESPACE_LABELS).unwrap_or_else(|| CONTAINER_NAMESPACE.to_owned());
         let pod = first(&[POD_LABEL]).unwrap_or_default();
         labels.retain(|key, _| !RESERVED.iter().any(|prefix| key.starts_with(prefix)));
         Self { id, name, namespace, pod, labels, image, pid, cgroup, runtime_namespace }
@@ -102,7 +99,10 @@ mod tests {
     #[test]
     fn a_container_without_labels_goes_by_its_id() {
         let found = container(&[]);
-        assert_eq!((found.name.as_str(), found.namespace.as_str()), ("c0ffee", UNNAMED_NAMESPACE));
+        assert_eq!(
+            (found.name.as_str(), found.namespace.as_str()),
+            ("c0ffee", CONTAINER_NAMESPACE)
+        );
         assert_eq!(found.pod, "");
     }
 

@@ -9,11 +9,9 @@ mod container;
 pub mod containerd;
 mod host;
 mod links;
-mod pending;
 mod root;
 
-pub use container::{Container, UNNAMED_NAMESPACE, WorkloadEvent};
+pub use container::{Container, WorkloadEvent};
 pub use host::{HOSTNAME_LABEL, host};
 pub use links::resolve_links;
-pub use pending::WantedLinks;
 pub use root::{Resolved, Root};

@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::PathObject;
-use ruleset::Links;
+use ruleset::{Links, WantedLinks};
 use rustix::fs::FileType;
 
-use crate::pending::WantedLinks;
 use crate::root::{Resolved, Root};
 
 /// Programs that are many in one, by name.
@@ -36,10 +35,11 @@ pub fn resolve_links(root: &Root, wanted: &WantedLinks) -> Links {
     resolver.find_known();
     let mut links = Links::default();
     // Paths come first: they may reveal a multi-call binary that directories and patterns then look for.
+    let wanted_objects: BTreeSet<_> = wanted.processes.union(&wanted.files).collect();
     let (paths, others): (Vec<_>, Vec<_>) =
-        wanted.objects.iter().partition(|object| matches!(object, PathObject::Path(_)));
+        wanted_objects.into_iter().partition(|object| matches!(object, PathObject::Path(_)));
     for object in paths.into_iter().chain(others) {
-        let covered = resolver.object(object);
+        let covered = resolver.object(object, wanted.processes.contains(object));
         if !covered.is_empty() {
             links.objects.insert(object.clone(), covered);
         }
@@ -75,17 +75,21 @@ impl Resolver<'_> {
         }
     }
 
-    fn object(&mut self, object: &PathObject) -> BTreeSet<PathObject> {
+    /// `programs`: a process rule names the object, so the applets within it matter.
+    fn object(&mut self, object: &PathObject, programs: bool) -> BTreeSet<PathObject> {
         match object {
             PathObject::Path(path) => self.path(path).into_iter().map(PathObject::Path).collect(),
             PathObject::Directory { dir, recursive } => {
-                let mut covered = self.applets_within(object, dir, *recursive);
+                let mut covered = BTreeSet::new();
+                if programs {
+                    covered = self.applets_within(object, dir, *recursive);
+                }
                 if let Some(dir) = self.directory(dir) {
                     covered.insert(PathObject::Directory { dir, recursive: *recursive });
                 }
                 covered
             }
-            PathObject::Pattern(pattern) => self.pattern(object, pattern),
+            PathObject::Pattern(pattern) => self.pattern(object, pattern, programs),
             PathObject::ExecName(_) => BTreeSet::new(),
         }
     }
@@ -115,14 +119,22 @@ impl Resolver<'_> {
         (path != dir).then_some(path)
     }
 
-    fn pattern(&mut self, object: &PathObject, pattern: &str) -> BTreeSet<PathObject> {
-        let prefix = crate::pending::literal_prefix(pattern);
+    fn pattern(
+        &mut self,
+        object: &PathObject,
+        pattern: &str,
+        programs: bool,
+    ) -> BTreeSet<PathObject> {
+        let prefix = ruleset::literal_prefix(pattern);
         let Some((dir, _)) = prefix.rsplit_once('/') else { return BTreeSet::new() };
         let dir = format!("{dir}/");
         let rest = &pattern[written_length(pattern, dir.len())..];
         // `*` does not cross a directory, `**` does.
         let deep = rest.contains("**") || rest.contains('/');
-        let mut covered = self.applets_within(object, &dir, deep);
+        let mut covered = BTreeSet::new();
+        if programs {
+            covered = self.applets_within(object, &dir, deep);
+        }
         if let Some(canonical) = self.directory(&dir) {
             covered.insert(PathObject::Pattern(format!("{}{rest}", escape(&canonical))));
         }
@@ -138,7 +150,7 @@ impl Resolver<'_> {
         recursive: bool,
     ) -> BTreeSet<PathObject> {
         let mut covered = BTreeSet::new();
-        let outside = |binary: &String| !crate::pending::matches(object, binary);
+        let outside = |binary: &String| !ruleset::matches(object, binary.as_bytes());
         if !self.multicall.iter().any(outside) {
             return covered;
         }
@@ -155,7 +167,7 @@ impl Resolver<'_> {
                 self.entries_left -= 1;
                 let named = format!("{named}/{entry}");
                 match kind {
-                    FileType::Symlink if crate::pending::matches(object, &named) => {
+                    FileType::Symlink if ruleset::matches(object, named.as_bytes()) => {
                         let found = self.root.resolve(&format!("{directory}/{entry}"));
                         if let Some(found) = found.filter(|found| self.is_multicall(found)) {
                             covered.extend(applets(&found).map(PathObject::Path));

@@ -29,16 +29,17 @@ impl Tree {
 
     fn links(&self, objects: &[PathObject], sources: &[&str]) -> Links {
         let wanted = WantedLinks {
-            objects: objects.iter().cloned().collect(),
+            processes: objects.iter().cloned().collect(),
+            files: BTreeSet::new(),
             sources: sources.iter().map(|&source| source.to_owned()).collect(),
         };
         resolve_links(&Root::open(self.0.path()).unwrap(), &wanted)
     }
 
     /// What a rule on `object` covers besides.
-    fn covered(&self, object: PathObject) -> Vec<PathObject> {
-        let mut links = self.links(std::slice::from_ref(&object), &[]);
-        links.objects.remove(&object).unwrap_or_default().into_iter().collect()
+    fn covered(&self, object: &PathObject) -> Vec<PathObject> {
+        let mut links = self.links(std::slice::from_ref(object), &[]);
+        links.objects.remove(object).unwrap_or_default().into_iter().collect()
     }
 }
 
@@ -81,10 +82,10 @@ fn pattern(pattern: &str) -> PathObject {
 #[test]
 fn a_path_covers_its_links_target_and_the_links_own_place() {
     let tree = merged();
-    assert_eq!(tree.covered(path("/bin/whoami")), [path("/usr/bin/whoami")]);
-    assert_eq!(tree.covered(path("/bin/sh")), [path("/usr/bin/dash"), path("/usr/bin/sh")]);
-    assert_eq!(tree.covered(path("/usr/bin/whoami")), []);
-    assert_eq!(tree.covered(path("/bin/not-yet")), [path("/usr/bin/not-yet")]);
+    assert_eq!(tree.covered(&path("/bin/whoami")), [path("/usr/bin/whoami")]);
+    assert_eq!(tree.covered(&path("/bin/sh")), [path("/usr/bin/dash"), path("/usr/bin/sh")]);
+    assert_eq!(tree.covered(&path("/usr/bin/whoami")), []);
+    assert_eq!(tree.covered(&path("/bin/not-yet")), [path("/usr/bin/not-yet")]);
 }
 
 #[test]
@@ -93,31 +94,31 @@ fn a_directory_covers_what_it_leads_to() {
     tree.file("/srv/releases/v2/conf/key");
     tree.link("/srv/current", "/srv/releases/v2");
     assert_eq!(
-        tree.covered(dir("/srv/current/conf/", false)),
+        tree.covered(&dir("/srv/current/conf/", false)),
         [dir("/srv/releases/v2/conf/", false)]
     );
-    assert_eq!(tree.covered(dir("/srv/releases/", true)), []);
+    assert_eq!(tree.covered(&dir("/srv/releases/", true)), []);
 }
 
 #[test]
 fn a_patterns_literal_prefix_is_followed() {
     let tree = merged();
-    assert_eq!(tree.covered(pattern("/bin/*am?")), [pattern("/usr/bin/*am?")]);
-    assert_eq!(tree.covered(pattern("/usr/bin/*")), []);
+    assert_eq!(tree.covered(&pattern("/bin/*am?")), [pattern("/usr/bin/*am?")]);
+    assert_eq!(tree.covered(&pattern("/usr/bin/*")), []);
     tree.link("/odd*dir", "/usr/b[in");
     tree.file("/usr/b[in/x");
-    assert_eq!(tree.covered(pattern("/odd\\*dir/*")), [pattern("/usr/b\\[in/*")]);
+    assert_eq!(tree.covered(&pattern("/odd\\*dir/*")), [pattern("/usr/b\\[in/*")]);
 }
 
 #[test]
 fn a_link_to_a_multicall_binary_covers_its_applet_only() {
     let tree = busybox();
-    assert_eq!(tree.covered(path("/bin/cat")), [path("/bin/busybox//cat")]);
-    assert_eq!(tree.covered(path("/usr/bin/id")), [path("/bin/busybox//id")]);
-    assert_eq!(tree.covered(path("/bin/busybox")), []);
+    assert_eq!(tree.covered(&path("/bin/cat")), [path("/bin/busybox//cat")]);
+    assert_eq!(tree.covered(&path("/usr/bin/id")), [path("/bin/busybox//id")]);
+    assert_eq!(tree.covered(&path("/bin/busybox")), []);
     tree.link("/opt/show", "/bin/cat");
     assert_eq!(
-        tree.covered(path("/opt/show")),
+        tree.covered(&path("/opt/show")),
         [path("/bin/busybox//cat"), path("/bin/busybox//show")]
     );
 }
@@ -142,12 +143,12 @@ fn multicall_binaries_are_known_without_a_rule_on_them() {
 fn directories_and_patterns_cover_the_applets_linked_within() {
     let tree = busybox();
     let applets = [path("/bin/busybox//head"), path("/bin/busybox//id")];
-    assert_eq!(tree.covered(dir("/usr/bin/", false)), applets);
-    assert_eq!(tree.covered(dir("/usr/", true)), applets);
-    assert_eq!(tree.covered(dir("/usr/", false)), []);
-    assert_eq!(tree.covered(pattern("/usr/**")), applets);
+    assert_eq!(tree.covered(&dir("/usr/bin/", false)), applets);
+    assert_eq!(tree.covered(&dir("/usr/", true)), applets);
+    assert_eq!(tree.covered(&dir("/usr/", false)), []);
+    assert_eq!(tree.covered(&pattern("/usr/**")), applets);
     // The binary itself lies in the directory: the rule needs no applets.
-    assert_eq!(tree.covered(dir("/bin/", false)), []);
+    assert_eq!(tree.covered(&dir("/bin/", false)), []);
 }
 
 #[test]
@@ -157,9 +158,9 @@ fn many_links_make_a_multicall_binary_of_any_name() {
     for number in 0..MANY_LINKS - 1 {
         tree.link(&format!("/usr/bin/tool{number}"), "/usr/lib/tools");
     }
-    assert_eq!(tree.covered(path("/usr/bin/tool3")), [path("/usr/lib/tools")]);
+    assert_eq!(tree.covered(&path("/usr/bin/tool3")), [path("/usr/lib/tools")]);
     tree.link("/usr/bin/last", "../lib/tools");
-    assert_eq!(tree.covered(path("/usr/bin/tool3")), [path("/usr/lib/tools//tool3")]);
+    assert_eq!(tree.covered(&path("/usr/bin/tool3")), [path("/usr/lib/tools//tool3")]);
 }
 
 #[test]
@@ -167,13 +168,13 @@ fn a_second_hard_link_is_an_applet_too() {
     let tree = Tree::new();
     tree.file("/bin/busybox");
     fs::hard_link(tree.host_path("/bin/busybox"), tree.host_path("/bin/cat")).unwrap();
-    assert_eq!(tree.covered(path("/bin/cat")), [path("/bin/busybox//cat")]);
+    assert_eq!(tree.covered(&path("/bin/cat")), [path("/bin/busybox//cat")]);
 }
 
 #[test]
 fn links_out_of_the_root_stay_in_it() {
     let tree = Tree::new();
     tree.link("/etc/shadow", "../../../../etc/passwd");
-    assert_eq!(tree.covered(path("/etc/shadow")), [path("/etc/passwd")]);
-    assert!(tree.covered(path("relative")).is_empty());
+    assert_eq!(tree.covered(&path("/etc/shadow")), [path("/etc/passwd")]);
+    assert!(tree.covered(&path("relative")).is_empty());
 }
