@@ -40,6 +40,8 @@ pub enum LoadError {
     },
     #[error("the host's root directory cannot be looked at")]
     HostRoot(#[source] rustix::io::Errno),
+    #[error("the thread that reads the kernel's rings cannot be started")]
+    Thread(#[source] std::io::Error),
     #[error(transparent)]
     Pin(#[from] PinError),
     #[error("pinning `{program}`")]
