@@ -154,7 +154,10 @@ pub enum PathObject {
     /// The last component of an executable's path (process section only).
     ExecName(String),
     /// `dir` ends in `/`, whatever the document wrote.
-    Directory { dir: String, recursive: bool },
+    Directory {
+        dir: String,
+        recursive: bool,
+    },
     /// The pattern as written; its syntax is checked.
     Pattern(String),
 }
@@ -294,9 +297,14 @@ pub enum FirewallProtocol {
     Sctp,
 }
 
+/// Whose traffic a network policy concerns, and what shares a quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FirewallLevel {
+    /// Each selected pod has the quota for itself.
     #[default]
     Pod,
+    /// All selected pods share the quota.
     Policy,
+    /// The policy has a `nodeSelector`, or no selector: it concerns the node's own traffic.
+    Node,
 }
