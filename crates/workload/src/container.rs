@@ -85,6 +85,8 @@ pub enum WorkloadEvent {
     Stopped(String),
     /// All containers that existed when the runtime was asked have been told.
     Scanned,
+    /// The runtime does not answer, so there may be containers that nobody told of. Once per outage.
+    RuntimeAway,
 }
 
 #[cfg(test)]

@@ -89,6 +89,9 @@ impl Watcher {
                      the key `containerdSocket` says where it listens)"
                 );
                 told = text;
+                if self.tell(WorkloadEvent::RuntimeAway).await.is_err() {
+                    return;
+                }
             }
             sleep(pause).await;
             pause = (pause * 2).min(LAST_RETRY);

@@ -208,7 +208,7 @@ impl Watched {
                     return format!("+{}@{}", container.id, container.pid);
                 }
                 WorkloadEvent::Stopped(id) => return format!("-{id}"),
-                WorkloadEvent::Scanned => {}
+                WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => {}
             }
         }
     }
