@@ -36,7 +36,7 @@ const WORKLOAD_QUEUE: usize = 1024;
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs the agent until it is told to end. Fails only if nothing useful can run.
-pub fn run(sources: Sources) -> anyhow::Result<()> {
+pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
     let debug = sources.environment.get("DEBUG").is_some_and(|value| value == "true");
     log_to_stderr(debug);
     let config = sources.load()?;
@@ -73,7 +73,9 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         capabilities.kernel,
         if capabilities.lsm.is_empty() { "none".to_owned() } else { capabilities.lsm.join(",") }
     );
-    report.iter().for_each(|line| info!("{line}"));
+    for line in report {
+        info!("{line}");
+    }
 
     let host = workload::host(&config.host);
     let node = Node {
@@ -122,16 +124,17 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     follow_files(&reloader, &config);
 
     let (end, ending) = watch::channel(false);
-    let desk = Desk { index: index.clone(), accounts };
+    let desk = Arc::new(Desk { index: index.clone(), accounts });
+    let offered = Services { policies: Some(desk.clone()), probe: Some(desk) };
     let listening = Arc::new(Notify::new());
     let services = tokio::spawn(offer(
         config.clone(),
         feed,
-        desk,
+        offered.clone(),
         Arc::clone(&listening),
         ending.clone(),
     ));
-    tokio::spawn(offer_health(config.clone(), ending));
+    tokio::spawn(offer_health(config.clone(), offered, ending));
 
     let scanned = Arc::new(Notify::new());
     tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
@@ -204,7 +207,7 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
     }
     if !config.policy_dir.as_os_str().is_empty() {
         let reloader = Arc::clone(reloader);
-        let followed = follow::directories(&[config.policy_dir.clone()], move || {
+        let followed = follow::directories(std::slice::from_ref(&config.policy_dir), move || {
             runtime.block_on(reloader.follow_policies());
             true
         });
@@ -242,7 +245,7 @@ fn follow_containers(
 async fn offer(
     config: Config,
     feed: Feed,
-    desk: Desk,
+    services: Services,
     listening: Arc<Notify>,
     ending: watch::Receiver<bool>,
 ) {
@@ -257,17 +260,15 @@ async fn offer(
         }
     }
     listening.notify_one();
-    let desk = Arc::new(desk);
-    let services = Services { policies: Some(desk.clone()), probe: Some(desk) };
     if let Err(problem) = feed::serve(listener, feed, services, told(ending)).await {
         error!("gRPC: {}", backend::chain(&problem));
     }
 }
 
-async fn offer_health(config: Config, ending: watch::Receiver<bool>) {
+async fn offer_health(config: Config, services: Services, ending: watch::Receiver<bool>) {
     let address = SocketAddr::new(config.grpc_address, config.grpc_health_port);
     let Some(listener) = listen(address, "gRPCHealthPort", ending.clone()).await else { return };
-    if let Err(problem) = feed::serve_health(listener, told(ending)).await {
+    if let Err(problem) = feed::serve_health(listener, services, told(ending)).await {
         error!("gRPC health: {}", backend::chain(&problem));
     }
 }

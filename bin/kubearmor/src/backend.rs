@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, mpsc::Receiver};
 
-use enforce::{EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer};
+use enforce::{
+    EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+};
 use ruleset::{RuleId, RuleSet};
 use sensor::Capabilities;
 
 use crate::config::Config;
 
 /// What the agent needs of an enforcer beside enforcing.
-pub trait Backend: Enforcer {
+pub(crate) trait Backend: Enforcer {
     /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
     fn take_over(&mut self) -> Result<(), String>;
 
@@ -29,8 +31,8 @@ impl Backend for BpfEnforcer {
 
 /// Stands where the kernel offers nothing to enforce with: every rule is reported as not in force.
 #[derive(Debug)]
-pub struct NoEnforcer {
-    pub reason: String,
+pub(crate) struct NoEnforcer {
+    pub(crate) reason: String,
 }
 
 impl Enforcer for NoEnforcer {
@@ -67,15 +69,15 @@ impl Backend for NoEnforcer {
 }
 
 /// The enforcer in force, where its events come from, and what to tell the operator.
-pub struct Chosen {
-    pub backend: Box<dyn Backend>,
-    pub events: Option<Receiver<Event>>,
+pub(crate) struct Chosen {
+    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) events: Option<Receiver<Event>>,
     /// Lines of the start-up report.
-    pub report: Vec<String>,
+    pub(crate) report: Vec<String>,
 }
 
 /// Starts the best enforcer that the configuration allows and this kernel offers.
-pub fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
+pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
     let wanted = config.lsm.split(',').map(str::trim).any(|name| name == "bpf");
     if !wanted {
         return nothing(format!("the key `lsm` is `{}`; put `bpf` into it", config.lsm));
@@ -99,14 +101,14 @@ pub fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
 }
 
 fn nothing(reason: String) -> Chosen {
-    let report = vec![
-        format!("enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"),
-    ];
+    let report = vec![format!(
+        "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
+    )];
     Chosen { backend: Box::new(NoEnforcer { reason }), events: None, report }
 }
 
 /// An error with its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

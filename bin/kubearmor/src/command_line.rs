@@ -14,7 +14,7 @@ const FILE_NAME: &str = "kubearmor.yaml";
 /// A short way to write `policyDir`.
 const POLICIES_FLAG: &str = "policies";
 
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     Command::new("kubearmor")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Enforces security policies on this node")
@@ -72,7 +72,7 @@ fn agent() -> Command {
 }
 
 /// Accepts what the existing implementation accepts: `-k8s=false`, and no subcommand at all.
-pub fn normalize(arguments: impl Iterator<Item = String>) -> Vec<String> {
+pub(crate) fn normalize(arguments: impl Iterator<Item = String>) -> Vec<String> {
     let mut arguments: Vec<String> = arguments
         .map(|argument| match argument.strip_prefix('-') {
             Some(flag) if is_key(flag.split('=').next().unwrap_or_default()) => {
@@ -96,7 +96,7 @@ fn is_key(name: &str) -> bool {
 }
 
 /// What the command line and the environment say.
-pub fn sources(
+pub(crate) fn sources(
     matches: &ArgMatches,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Sources {

@@ -11,84 +11,81 @@ use std::{net::IpAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use telemetry::Visibility;
 
-pub use self::{
-    keys::KEYS,
-    sources::{ConfigError, Sources},
-};
+pub(crate) use self::{keys::KEYS, sources::Sources};
 
 /// All keys with their values. Serialised it is what `config-in-force.json` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "one field per key, and the keys are given")]
-pub struct Config {
-    pub cluster: String,
+pub(crate) struct Config {
+    pub(crate) cluster: String,
     /// Empty: the kernel's host name up to its first dot.
-    pub host: String,
+    pub(crate) host: String,
     #[serde(rename = "gRPC")]
-    pub grpc: u16,
+    pub(crate) grpc: u16,
     #[serde(rename = "gRPCAddress")]
-    pub grpc_address: IpAddr,
+    pub(crate) grpc_address: IpAddr,
     #[serde(rename = "gRPCHealthPort")]
-    pub grpc_health_port: u16,
-    pub tls_enabled: bool,
-    pub tls_cert_path: PathBuf,
-    pub tls_cert_provider: String,
+    pub(crate) grpc_health_port: u16,
+    pub(crate) tls_enabled: bool,
+    pub(crate) tls_cert_path: PathBuf,
+    pub(crate) tls_cert_provider: String,
     /// `none`, `stdout` or a file.
-    pub log_path: String,
-    pub se_linux_profile_dir: PathBuf,
-    pub cri_socket: String,
-    pub nri_socket: String,
-    pub nri_index: String,
+    pub(crate) log_path: String,
+    pub(crate) se_linux_profile_dir: PathBuf,
+    pub(crate) cri_socket: String,
+    pub(crate) nri_socket: String,
+    pub(crate) nri_index: String,
     #[serde(rename = "enableNRI")]
-    pub enable_nri: bool,
-    pub containerd_socket: PathBuf,
-    pub visibility: VisibilityList,
-    pub host_visibility: HostVisibility,
-    pub enable_kube_armor_policy: bool,
-    pub enable_kube_armor_host_policy: bool,
-    pub enable_kube_armor_vm: bool,
+    pub(crate) enable_nri: bool,
+    pub(crate) containerd_socket: PathBuf,
+    pub(crate) visibility: VisibilityList,
+    pub(crate) host_visibility: HostVisibility,
+    pub(crate) enable_kube_armor_policy: bool,
+    pub(crate) enable_kube_armor_host_policy: bool,
+    pub(crate) enable_kube_armor_vm: bool,
     pub k8s: bool,
-    pub debug: bool,
-    pub default_file_posture: Posture,
+    pub(crate) debug: bool,
+    pub(crate) default_file_posture: Posture,
     /// `None` (written as an empty text): the file posture.
-    pub default_process_posture: Option<Posture>,
-    pub default_network_posture: Posture,
-    pub default_capabilities_posture: Posture,
-    pub host_default_file_posture: Posture,
-    pub host_default_process_posture: Option<Posture>,
-    pub host_default_network_posture: Posture,
-    pub host_default_capabilities_posture: Posture,
-    pub host_default_device_posture: Posture,
-    pub coverage_test: bool,
-    pub untracked_ns: String,
-    pub lsm: String,
-    pub bpf_fs_path: PathBuf,
-    pub enforcer_alerts: bool,
-    pub default_posture_logs: bool,
-    pub init_timeout: String,
-    pub enable_kube_armor_state_agent: bool,
-    pub alert_throttling: bool,
-    pub max_alert_per_sec: u32,
-    pub throttle_sec: u32,
-    pub annotate_resources: bool,
-    pub procfs_mount: PathBuf,
+    pub(crate) default_process_posture: Option<Posture>,
+    pub(crate) default_network_posture: Posture,
+    pub(crate) default_capabilities_posture: Posture,
+    pub(crate) host_default_file_posture: Posture,
+    pub(crate) host_default_process_posture: Option<Posture>,
+    pub(crate) host_default_network_posture: Posture,
+    pub(crate) host_default_capabilities_posture: Posture,
+    pub(crate) host_default_device_posture: Posture,
+    pub(crate) coverage_test: bool,
+    pub(crate) untracked_ns: String,
+    pub(crate) lsm: String,
+    pub(crate) bpf_fs_path: PathBuf,
+    pub(crate) enforcer_alerts: bool,
+    pub(crate) default_posture_logs: bool,
+    pub(crate) init_timeout: String,
+    pub(crate) enable_kube_armor_state_agent: bool,
+    pub(crate) alert_throttling: bool,
+    pub(crate) max_alert_per_sec: u32,
+    pub(crate) throttle_sec: u32,
+    pub(crate) annotate_resources: bool,
+    pub(crate) procfs_mount: PathBuf,
     #[serde(rename = "machineIDPath")]
-    pub machine_id_path: PathBuf,
+    pub(crate) machine_id_path: PathBuf,
     #[serde(rename = "useOCIHooks")]
-    pub use_oci_hooks: bool,
+    pub(crate) use_oci_hooks: bool,
     #[serde(rename = "enableIMA")]
-    pub enable_ima: bool,
+    pub(crate) enable_ima: bool,
     #[serde(rename = "enableUSBDeviceHandler")]
-    pub enable_usb_device_handler: bool,
-    pub drop_resource_from_process_logs: bool,
-    pub match_args: bool,
-    pub enable_network_policy_enforcer: bool,
+    pub(crate) enable_usb_device_handler: bool,
+    pub(crate) drop_resource_from_process_logs: bool,
+    pub(crate) match_args: bool,
+    pub(crate) enable_network_policy_enforcer: bool,
     /// What a container start does while the agent cannot be asked: `ignore` or `fail`.
-    pub on_hook_failure: String,
-    pub state_dir: PathBuf,
-    pub run_dir: PathBuf,
+    pub(crate) on_hook_failure: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) run_dir: PathBuf,
     /// A directory of policy files that is followed; empty for none.
-    pub policy_dir: PathBuf,
+    pub(crate) policy_dir: PathBuf,
 }
 
 impl Default for Config {
@@ -159,7 +156,7 @@ impl Default for Config {
 impl Config {
     /// `self` with the keys that may change at run time taken from `new`, and the names of the changed keys that must
     /// wait for a restart.
-    pub fn reloaded(&self, new: &Self) -> (Self, Vec<String>) {
+    pub(crate) fn reloaded(&self, new: &Self) -> (Self, Vec<String>) {
         let (mut values, new) = (sources::values(self), sources::values(new));
         let mut waiting = Vec::new();
         for (key, value) in new {
@@ -176,7 +173,7 @@ impl Config {
         (config, waiting)
     }
 
-    pub fn container_postures(&self) -> ruleset::Postures {
+    pub(crate) fn container_postures(&self) -> ruleset::Postures {
         ruleset::Postures {
             process: self.default_process_posture.unwrap_or(self.default_file_posture).into(),
             file: self.default_file_posture.into(),
@@ -185,7 +182,7 @@ impl Config {
         }
     }
 
-    pub fn host_postures(&self) -> ruleset::Postures {
+    pub(crate) fn host_postures(&self) -> ruleset::Postures {
         ruleset::Postures {
             process: self
                 .host_default_process_posture
@@ -198,7 +195,7 @@ impl Config {
     }
 
     /// The classes of host events that are logged.
-    pub fn effective_host_visibility(&self) -> Visibility {
+    pub(crate) fn effective_host_visibility(&self) -> Visibility {
         match self.host_visibility {
             HostVisibility::These(VisibilityList(list)) => list,
             HostVisibility::Default if self.k8s => Visibility::empty(),
@@ -207,7 +204,7 @@ impl Config {
     }
 
     /// Keys that ask for something this version does not do, each with what happens instead.
-    pub fn not_there_yet(&self) -> Vec<&'static str> {
+    pub(crate) fn not_there_yet(&self) -> Vec<&'static str> {
         let asked = [
             (self.k8s, "k8s: policies come through gRPC and policyDir only"),
             (self.enable_nri, "enableNRI: containers are found through containerd's events"),
@@ -225,7 +222,7 @@ impl Config {
 /// A default posture as configuration files write it, in any letter case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", rename_all = "lowercase")]
-pub enum Posture {
+pub(crate) enum Posture {
     Allow,
     Audit,
     Block,
@@ -257,15 +254,12 @@ impl From<Posture> for ruleset::Posture {
 /// A comma list of event classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct VisibilityList(pub Visibility);
+pub(crate) struct VisibilityList(pub(crate) Visibility);
 
 impl Default for VisibilityList {
     fn default() -> Self {
         Self(
-            Visibility::PROCESS
-                | Visibility::FILE
-                | Visibility::NETWORK
-                | Visibility::CAPABILITIES,
+            Visibility::PROCESS | Visibility::FILE | Visibility::NETWORK | Visibility::CAPABILITIES,
         )
     }
 }
@@ -290,7 +284,7 @@ impl From<VisibilityList> for String {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum HostVisibility {
+pub(crate) enum HostVisibility {
     /// `none` in Kubernetes, all classes elsewhere.
     Default,
     These(VisibilityList),

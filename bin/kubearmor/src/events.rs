@@ -20,18 +20,18 @@ use crate::{identities::Identities, processes::Processes};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// The reporter, shared by the thread that feeds it and those who ask for its accounts.
-pub struct Accounts(Mutex<Reporter>);
+pub(crate) struct Accounts(Mutex<Reporter>);
 
 impl Accounts {
-    pub fn new(node: Node, enforcer: &'static str, settings: Settings) -> Self {
+    pub(crate) fn new(node: Node, enforcer: &'static str, settings: Settings) -> Self {
         Self(Mutex::new(Reporter::new(node, enforcer, settings, Box::new(Processes::new()))))
     }
 
-    pub fn lines(&self) -> Vec<Account> {
+    pub(crate) fn lines(&self) -> Vec<Account> {
         self.reporter(|reporter| reporter.accounts())
     }
 
-    pub fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: Settings) {
         self.reporter(|reporter| reporter.set(settings));
     }
 
@@ -41,7 +41,7 @@ impl Accounts {
 }
 
 /// Reports `events` until the enforcer that sends them is gone.
-pub fn start(
+pub(crate) fn start(
     events: Receiver<Event>,
     accounts: Arc<Accounts>,
     identities: Arc<Identities>,

@@ -13,22 +13,22 @@ use tracing::warn;
 /// A container may bring a filesystem that never answers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub trait LinkSource: Send {
+pub(crate) trait LinkSource: Send {
     /// What is known of the links below `root`. Never fails: unreadable means no links.
     fn links(&mut self, root: &Path, wanted: WantedLinks) -> Links;
 }
 
 /// Reads real root filesystems, never waiting for long.
 #[derive(Debug)]
-pub struct RootFilesystems;
+pub(crate) struct RootFilesystems;
 
 impl LinkSource for RootFilesystems {
     fn links(&mut self, root: &Path, wanted: WantedLinks) -> Links {
         let (sender, links) = mpsc::channel();
         let path: PathBuf = root.to_owned();
         let reader = thread::Builder::new().name("links".to_owned()).spawn(move || {
-            let links = workload::Root::open(&path)
-                .map(|root| workload::resolve_links(&root, &wanted));
+            let links =
+                workload::Root::open(&path).map(|root| workload::resolve_links(&root, &wanted));
             // Nobody waits any more if it took too long.
             let _ = sender.send(links);
         });

@@ -13,7 +13,7 @@ use workload::Container;
 const REMEMBERED: usize = 1024;
 
 #[derive(Debug, Default)]
-pub struct Identities(RwLock<Known>);
+pub(crate) struct Identities(RwLock<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -25,11 +25,11 @@ struct Known {
 }
 
 impl Identities {
-    pub fn get(&self, key: &WorkloadKey) -> Option<Arc<ContainerIdentity>> {
+    pub(crate) fn get(&self, key: &WorkloadKey) -> Option<Arc<ContainerIdentity>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).containers.get(key).cloned()
     }
 
-    pub fn insert(&self, key: &WorkloadKey, container: &Container) {
+    pub(crate) fn insert(&self, key: &WorkloadKey, container: &Container) {
         let identity = ContainerIdentity {
             id: container.id.clone(),
             name: container.name.clone(),
@@ -45,7 +45,7 @@ impl Identities {
     }
 
     /// Keeps the identity of an ended container until many more have ended.
-    pub fn retire(&self, key: &WorkloadKey) {
+    pub(crate) fn retire(&self, key: &WorkloadKey) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.ended.push_back(key.clone());
         if known.ended.len() > REMEMBERED
@@ -57,7 +57,7 @@ impl Identities {
     }
 
     /// Workloads that were forgotten since the last call.
-    pub fn take_forgotten(&self) -> Vec<WorkloadKey> {
+    pub(crate) fn take_forgotten(&self) -> Vec<WorkloadKey> {
         std::mem::take(&mut self.0.write().unwrap_or_else(PoisonError::into_inner).forgotten)
     }
 }

@@ -18,10 +18,7 @@ use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{error, info, warn};
 use workload::{Container, WorkloadEvent};
 
-pub use self::{
-    overview::{Overview, PolicyOverview, WorkloadOverview},
-    writer::{Gone, IndexHandle, start},
-};
+pub(crate) use self::writer::{Gone, IndexHandle, start};
 use crate::{
     backend::{Backend, chain},
     filesystem::LinkSource,
@@ -31,16 +28,16 @@ use crate::{
 
 /// What the configuration says about policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    pub container_policies: bool,
-    pub host_policies: bool,
-    pub containers: Postures,
-    pub host: Postures,
+pub(crate) struct Settings {
+    pub(crate) container_policies: bool,
+    pub(crate) host_policies: bool,
+    pub(crate) containers: Postures,
+    pub(crate) host: Postures,
 }
 
 /// Who keeps a policy's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keeper {
+pub(crate) enum Keeper {
     /// The agent, with the text that was accepted.
     Store,
     /// A file of the policy directory.
@@ -49,7 +46,7 @@ pub enum Keeper {
 
 /// Why a policy was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     #[error("{kind} {name}: the key `{key}` is false; set it to true and apply again")]
     NotEnabled { kind: Kind, name: String, key: &'static str },
     #[error("{kind} {name} is kept in {}; change it there", file.display())]
@@ -87,7 +84,7 @@ struct Governed {
     problem: Option<String>,
 }
 
-pub struct Index {
+pub(crate) struct Index {
     backend: Box<dyn Backend>,
     links: Box<dyn LinkSource>,
     store: Store,
@@ -100,7 +97,7 @@ pub struct Index {
 }
 
 impl Index {
-    pub fn new(
+    pub(crate) fn new(
         backend: Box<dyn Backend>,
         links: Box<dyn LinkSource>,
         store: Store,
@@ -125,7 +122,7 @@ impl Index {
 
     /// Puts a policy in force, in place of the one of the same id. `text` is what a restart reads again. Nothing has
     /// changed if it is refused. Returns what of it is not in force.
-    pub fn apply(
+    pub(crate) fn apply(
         &mut self,
         policy: Policy,
         text: &str,
@@ -134,11 +131,8 @@ impl Index {
         let policy = with_namespace(policy);
         self.check_enabled(&policy.id)?;
         self.check_keeper(&policy.id, &keeper)?;
-        let refused = |id: &PolicyId, source| Refusal::Store {
-            kind: id.kind,
-            name: id.name.clone(),
-            source,
-        };
+        let refused =
+            |id: &PolicyId, source| Refusal::Store { kind: id.kind, name: id.name.clone(), source };
         let id = policy.id.clone();
         let staged = match keeper {
             Keeper::Store => {
@@ -162,7 +156,7 @@ impl Index {
     }
 
     /// Takes a policy out of force and forgets it. False if there is none of this id.
-    pub fn delete(&mut self, id: &PolicyId, keeper: &Keeper) -> Result<bool, Refusal> {
+    pub(crate) fn delete(&mut self, id: &PolicyId, keeper: &Keeper) -> Result<bool, Refusal> {
         let id = with_default_namespace(id.clone());
         if !self.policies.contains_key(&id) {
             return Ok(false);
@@ -175,13 +169,16 @@ impl Index {
         })?;
         let before = self.policies.remove(&id);
         let concerned = self.concerned(before.as_ref(), None);
-        self.govern_all(&concerned)
-            .map_err(|source| Refusal::Enforce { kind: id.kind, name: id.name, source })?;
+        self.govern_all(&concerned).map_err(|source| Refusal::Enforce {
+            kind: id.kind,
+            name: id.name,
+            source,
+        })?;
         Ok(true)
     }
 
     /// Takes over a policy that a file of the store or of the policy directory holds, at start.
-    pub fn restore(&mut self, policy: Policy, keeper: Keeper, stored_in: Option<&Path>) {
+    pub(crate) fn restore(&mut self, policy: Policy, keeper: Keeper, stored_in: Option<&Path>) {
         let policy = with_namespace(policy);
         if let Some(path) = stored_in {
             if !self.store.holds(path, &policy.id) {
@@ -202,7 +199,7 @@ impl Index {
     }
 
     /// The policies that files of the policy directory hold, and which file.
-    pub fn of_directory(&self) -> Vec<(PolicyId, PathBuf)> {
+    pub(crate) fn of_directory(&self) -> Vec<(PolicyId, PathBuf)> {
         let file = |(id, held): (&PolicyId, &Held)| match &held.keeper {
             Keeper::Directory(file) => Some((id.clone(), file.clone())),
             Keeper::Store => None,
@@ -211,15 +208,15 @@ impl Index {
     }
 
     /// Whether exactly this policy is known under the id already.
-    pub fn is_held(&self, id: &PolicyId, policy: &Policy) -> bool {
+    pub(crate) fn is_held(&self, id: &PolicyId, policy: &Policy) -> bool {
         self.policies.get(id).is_some_and(|held| held.policy.spec == policy.spec)
     }
 
-    pub fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
-    pub fn heard(&mut self, event: WorkloadEvent) {
+    pub(crate) fn heard(&mut self, event: WorkloadEvent) {
         match event {
             WorkloadEvent::Started(container) => self.started(&container),
             WorkloadEvent::Stopped(id) => self.stopped(&id),
@@ -228,7 +225,7 @@ impl Index {
     }
 
     /// Brings changed postures and switches into force.
-    pub fn reconfigure(&mut self, settings: Settings) {
+    pub(crate) fn reconfigure(&mut self, settings: Settings) {
         if self.settings == settings {
             return;
         }
@@ -240,7 +237,7 @@ impl Index {
     }
 
     /// All that is known has its rules, and nothing of an earlier run is left in force.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.scanned
     }
 
@@ -259,7 +256,7 @@ impl Index {
             not_expressed: Vec::new(),
             problem: None,
         };
-        self.follow(key, governed);
+        self.follow(&key, governed);
     }
 
     fn stopped(&mut self, id: &str) {
@@ -306,7 +303,7 @@ impl Index {
                     not_expressed: Vec::new(),
                     problem: None,
                 };
-                self.follow(key, governed);
+                self.follow(&key, governed);
             }
             (false, true) => {
                 self.workloads.remove(&key);
@@ -318,8 +315,8 @@ impl Index {
         }
     }
 
-    fn follow(&mut self, key: WorkloadKey, governed: Governed) {
-        let placed = self.backend.place(&key, &governed.placement);
+    fn follow(&mut self, key: &WorkloadKey, governed: Governed) {
+        let placed = self.backend.place(key, &governed.placement);
         let problem = placed.err().map(|error| chain(&error));
         if let Some(problem) = &problem {
             error!("{} is not protected: {problem}", governed.workload.name);
@@ -327,7 +324,7 @@ impl Index {
         let unplaced = problem.is_some();
         self.workloads.insert(key.clone(), Governed { problem, ..governed });
         if !unplaced {
-            self.govern_or_report(&key);
+            self.govern_or_report(key);
         }
     }
 
@@ -418,11 +415,9 @@ impl Index {
 
     fn check_keeper(&self, id: &PolicyId, keeper: &Keeper) -> Result<(), Refusal> {
         match self.policies.get(id).map(|held| &held.keeper) {
-            Some(Keeper::Directory(file)) if *keeper == Keeper::Store => Err(Refusal::Kept {
-                kind: id.kind,
-                name: id.name.clone(),
-                file: file.clone(),
-            }),
+            Some(Keeper::Directory(file)) if *keeper == Keeper::Store => {
+                Err(Refusal::Kept { kind: id.kind, name: id.name.clone(), file: file.clone() })
+            }
             _ => Ok(()),
         }
     }
@@ -437,7 +432,7 @@ fn is_enabled(settings: &Settings, kind: Kind) -> bool {
 }
 
 /// A namespaced policy that names no namespace is one of `default`.
-pub fn with_default_namespace(mut id: PolicyId) -> PolicyId {
+pub(crate) fn with_default_namespace(mut id: PolicyId) -> PolicyId {
     if id.kind.is_namespaced() {
         id.namespace.get_or_insert_with(|| "default".to_owned());
     }

@@ -12,7 +12,7 @@ use rustix::fs::FlockOperation;
 use crate::config::Config;
 
 #[derive(Debug, thiserror::Error)]
-pub enum InstanceError {
+pub(crate) enum InstanceError {
     #[error(
         "another agent runs already, as process {pid} (it holds {}); stop it first, or give this one a `runDir` and \
          ports of its own", lock.display()
@@ -28,7 +28,7 @@ pub enum InstanceError {
 
 /// This process's claim to be the agent. It ends with the process, in whatever way.
 #[derive(Debug)]
-pub struct Instance {
+pub(crate) struct Instance {
     directory: PathBuf,
     /// Held for its lock.
     _lock: File,
@@ -36,7 +36,7 @@ pub struct Instance {
 
 impl Instance {
     /// Takes the lock in `run_dir`, making the directory if need be.
-    pub fn claim(run_dir: &Path) -> Result<Self, InstanceError> {
+    pub(crate) fn claim(run_dir: &Path) -> Result<Self, InstanceError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| InstanceError::File { path, source }
@@ -73,18 +73,18 @@ impl Instance {
     }
 
     /// Tells that restored policies are in force and that gRPC answers.
-    pub fn ready(&self) -> Result<(), InstanceError> {
+    pub(crate) fn ready(&self) -> Result<(), InstanceError> {
         self.write("ready", "")
     }
 
     /// Shows what configuration is in force, every key of it.
-    pub fn in_force(&self, config: &Config) -> Result<(), InstanceError> {
+    pub(crate) fn in_force(&self, config: &Config) -> Result<(), InstanceError> {
         let text = serde_json::to_string_pretty(config).unwrap_or_default();
         self.write("config-in-force.json", &text)
     }
 
     /// Takes the files away that say an agent runs. The lock stays held until the process ends.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         for name in ["ready", "agent.pid"] {
             let _ = fs::remove_file(self.directory.join(name));
         }
@@ -97,7 +97,7 @@ impl Instance {
 }
 
 /// Replaces a file so that readers see the old text or the new one, never a part.
-pub fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);

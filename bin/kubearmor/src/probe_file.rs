@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{config::Config, config::Posture, instance::write_whole};
 
 /// Where clients look for it.
-pub const PATH: &str = "/tmp/karmorProbeData.cfg";
+pub(crate) const PATH: &str = "/tmp/karmorProbeData.cfg";
 
 #[derive(Serialize)]
 struct ProbeFile<'a> {
@@ -46,7 +46,7 @@ struct Postures {
 }
 
 /// Replaces the file at `path`.
-pub fn write(
+pub(crate) fn write(
     path: &Path,
     config: &Config,
     capabilities: &Capabilities,

@@ -12,13 +12,13 @@ use telemetry::{Program, System};
 
 /// Answers from `/proc` and `/etc/passwd`.
 #[derive(Debug)]
-pub struct Processes {
+pub(crate) struct Processes {
     /// By user id, with the time of the file that they were read from.
     users: Mutex<(Option<SystemTime>, HashMap<u32, String>)>,
 }
 
 impl Processes {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { users: Mutex::new((None, HashMap::new())) }
     }
 }
@@ -29,8 +29,8 @@ impl System for Processes {
         let now = rustix::time::clock_gettime(ClockId::Monotonic);
         let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
         let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
-        let age = Duration::new(seconds, nanoseconds)
-            .saturating_sub(Duration::from_nanos(monotonic));
+        let age =
+            Duration::new(seconds, nanoseconds).saturating_sub(Duration::from_nanos(monotonic));
         SystemTime::now() - age
     }
 
@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn the_first_name_of_a_user_counts() {
-        let users = read_users("root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:\nbroken\ndaemon:x:1:1::/:\n");
+        let users =
+            read_users("root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:\nbroken\ndaemon:x:1:1::/:\n");
         assert_eq!(users[&0], "root");
         assert_eq!(users[&1], "daemon");
         assert_eq!(users.len(), 2);
@@ -88,7 +89,8 @@ mod tests {
     #[test]
     fn the_monotonic_now_is_the_wall_clocks_now() {
         let now = rustix::time::clock_gettime(ClockId::Monotonic);
-        let now = u64::try_from(now.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap();
+        let now = u64::try_from(now.tv_sec).unwrap() * 1_000_000_000
+            + u64::try_from(now.tv_nsec).unwrap();
         let told = Processes::new().wall_clock(now);
         assert!(told.elapsed().unwrap_or_default() < Duration::from_mins(1));
     }

@@ -14,18 +14,18 @@ use crate::{
 };
 
 /// What a reload reads and whom it tells.
-pub struct Reloader {
-    pub sources: Sources,
+pub(crate) struct Reloader {
+    pub(crate) sources: Sources,
     /// In force. Locked for the whole of a reload, so that reloads do not overtake each other.
-    pub config: Mutex<Config>,
-    pub index: IndexHandle,
-    pub accounts: Arc<Accounts>,
-    pub instance: Arc<Instance>,
+    pub(crate) config: Mutex<Config>,
+    pub(crate) index: IndexHandle,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) instance: Arc<Instance>,
 }
 
 impl Reloader {
     /// Reads file and environment again. A configuration with an error changes nothing.
-    pub async fn reload(&self) {
+    pub(crate) async fn reload(&self) {
         let mut config = self.config.lock().await;
         let new = match self.sources.load() {
             Ok(new) => new,
@@ -54,7 +54,7 @@ impl Reloader {
     }
 
     /// Reads the policy directory again.
-    pub async fn follow_policies(&self) {
+    pub(crate) async fn follow_policies(&self) {
         let directory = self.config.lock().await.policy_dir.clone();
         if directory.as_os_str().is_empty() {
             return;
@@ -65,7 +65,7 @@ impl Reloader {
     }
 }
 
-pub fn policy_settings(config: &Config) -> Settings {
+pub(crate) fn policy_settings(config: &Config) -> Settings {
     Settings {
         container_policies: config.enable_kube_armor_policy,
         host_policies: config.enable_kube_armor_host_policy,
@@ -74,7 +74,7 @@ pub fn policy_settings(config: &Config) -> Settings {
     }
 }
 
-pub fn event_settings(config: &Config) -> telemetry::Settings {
+pub(crate) fn event_settings(config: &Config) -> telemetry::Settings {
     telemetry::Settings {
         limit: telemetry::Limit {
             on: config.alert_throttling,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Brings the stored policies back. A file that is no policy is set aside, told, and takes nothing else with it.
-pub fn restore(index: &mut Index) -> Result<(), StoreError> {
+pub(crate) fn restore(index: &mut Index) -> Result<(), StoreError> {
     let (stored, unreadable) = index.store().read()?;
     for problem in unreadable {
         error!("{problem}; the policy in it is not in force");
@@ -64,14 +64,14 @@ fn kind_of_file(path: &Path) -> Kind {
 
 /// One reading of the policy directory.
 #[derive(Debug, Default)]
-pub struct Reading {
-    pub policies: Vec<(PathBuf, Policy)>,
+pub(crate) struct Reading {
+    pub(crate) policies: Vec<(PathBuf, Policy)>,
     /// Files that could not be read or have errors. What they held before stays in force.
-    pub faulty: BTreeSet<PathBuf>,
+    pub(crate) faulty: BTreeSet<PathBuf>,
 }
 
 /// Reads all YAML and JSON files of the directory, in the order of names.
-pub fn read_directory(directory: &Path) -> Reading {
+pub(crate) fn read_directory(directory: &Path) -> Reading {
     let mut reading = Reading::default();
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -110,7 +110,7 @@ pub fn read_directory(directory: &Path) -> Reading {
 }
 
 /// Makes the policies in force those of the reading.
-pub fn follow_directory(index: &mut Index, reading: Reading) {
+pub(crate) fn follow_directory(index: &mut Index, reading: Reading) {
     let before = index.of_directory();
     let mut present = BTreeSet::new();
     for (path, policy) in reading.policies {

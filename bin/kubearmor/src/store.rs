@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -22,7 +23,7 @@ const LONGEST_NAME: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
 #[error("{action} {} failed: {source}{}", path.display(), remedy(source))]
-pub struct StoreError {
+pub(crate) struct StoreError {
     action: &'static str,
     path: PathBuf,
     #[source]
@@ -43,7 +44,7 @@ fn remedy(error: &io::Error) -> &'static str {
 
 /// A directory of policies.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     directory: PathBuf,
     /// The file that holds each policy.
     files: BTreeMap<PolicyId, PathBuf>,
@@ -51,15 +52,15 @@ pub struct Store {
 
 /// A file found at start.
 #[derive(Debug)]
-pub struct Stored {
-    pub path: PathBuf,
-    pub text: String,
+pub(crate) struct Stored {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 /// A text that is on the disk but not in force yet. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 #[must_use]
-pub struct Staged {
+pub(crate) struct Staged {
     temporary: PathBuf,
     target: PathBuf,
     id: PolicyId,
@@ -74,7 +75,7 @@ impl Drop for Staged {
 
 impl Store {
     /// Opens `state_dir/policies`, making it if need be.
-    pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let directory = state_dir.join("policies");
         fs::DirBuilder::new()
             .recursive(true)
@@ -85,7 +86,7 @@ impl Store {
     }
 
     /// Reads every file, in the order of names. One that cannot be read is told and left alone.
-    pub fn read(&self) -> Result<(Vec<Stored>, Vec<StoreError>), StoreError> {
+    pub(crate) fn read(&self) -> Result<(Vec<Stored>, Vec<StoreError>), StoreError> {
         let mut paths: Vec<PathBuf> = fs::read_dir(&self.directory)
             .map_err(failed("reading", &self.directory))?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -111,7 +112,7 @@ impl Store {
     }
 
     /// Whether a file found at start holds this policy: a text of several policies is kept once for each.
-    pub fn holds(&self, path: &Path, id: &PolicyId) -> bool {
+    pub(crate) fn holds(&self, path: &Path, id: &PolicyId) -> bool {
         let own = path == self.path(id);
         let foreign = !path.file_name().is_some_and(|name| {
             let name = name.to_string_lossy();
@@ -121,12 +122,12 @@ impl Store {
     }
 
     /// Takes over a policy that was found in a file.
-    pub fn adopt(&mut self, id: PolicyId, path: PathBuf) {
+    pub(crate) fn adopt(&mut self, id: PolicyId, path: PathBuf) {
         self.files.insert(id, path);
     }
 
     /// Sets a corrupt file aside under another name, and returns that name.
-    pub fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
+    pub(crate) fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
         let mut aside = path.as_os_str().to_owned();
         aside.push(".corrupt");
         let aside = PathBuf::from(aside);
@@ -136,7 +137,7 @@ impl Store {
     }
 
     /// Writes the text beside the one in force.
-    pub fn stage(&self, id: &PolicyId, text: &str) -> Result<Staged, StoreError> {
+    pub(crate) fn stage(&self, id: &PolicyId, text: &str) -> Result<Staged, StoreError> {
         let target = self.path(id);
         let mut temporary = target.clone().into_os_string();
         temporary.push(UNFINISHED);
@@ -156,7 +157,7 @@ impl Store {
     }
 
     /// Puts the staged text in the place of the policy's earlier one.
-    pub fn commit(&mut self, staged: &Staged) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self, staged: &Staged) -> Result<(), StoreError> {
         fs::rename(&staged.temporary, &staged.target)
             .map_err(failed("renaming", &staged.temporary))?;
         let before = self.files.insert(staged.id.clone(), staged.target.clone());
@@ -170,7 +171,7 @@ impl Store {
     }
 
     /// Forgets a policy. Fine if it was never stored.
-    pub fn remove(&mut self, id: &PolicyId) -> Result<(), StoreError> {
+    pub(crate) fn remove(&mut self, id: &PolicyId) -> Result<(), StoreError> {
         let Some(path) = self.files.get(id) else { return Ok(()) };
         let shared = self.files.iter().any(|(other, used)| other != id && used == path);
         if !shared {
@@ -197,12 +198,8 @@ impl Store {
     }
 }
 
-const KINDS: [policy::Kind; 4] = [
-    policy::Kind::Container,
-    policy::Kind::Cluster,
-    policy::Kind::Host,
-    policy::Kind::Network,
-];
+const KINDS: [policy::Kind; 4] =
+    [policy::Kind::Container, policy::Kind::Cluster, policy::Kind::Host, policy::Kind::Network];
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
@@ -228,7 +225,7 @@ fn escape(part: &str) -> String {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.' {
             escaped.push(byte.into());
         } else {
-            escaped.push_str(&format!("%{byte:02x}"));
+            let _ = write!(escaped, "%{byte:02x}");
         }
     }
     escaped

@@ -1,6 +1,6 @@
 //! Policies that arrive through gRPC, and what is answered about those in force.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use feed::{PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse, proto};
 use policy::{Diagnostic, Kind, PolicyEvent};
@@ -13,9 +13,9 @@ use crate::{
 
 /// Answers for the index.
 #[derive(Clone)]
-pub struct Desk {
-    pub index: IndexHandle,
-    pub accounts: Arc<Accounts>,
+pub(crate) struct Desk {
+    pub(crate) index: IndexHandle,
+    pub(crate) accounts: Arc<Accounts>,
 }
 
 #[feed::async_trait]
@@ -47,8 +47,11 @@ impl PolicyHandler for Desk {
             status: PolicyStatus::Failure,
             message: gone.to_string(),
         });
-        answer.message =
-            [findings, answer.message].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+        answer.message = [findings, answer.message]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n");
         answer
     }
 }
@@ -84,7 +87,7 @@ impl ProbeData for Desk {
                     (host.name, data)
                 })
                 .collect(),
-            network_map: HashMap::new(),
+            network_map: BTreeMap::new(),
             policies: overview
                 .policies
                 .into_iter()
@@ -102,7 +105,7 @@ impl ProbeData for Desk {
 }
 
 /// Does what one event asks.
-pub fn submit(index: &mut Index, event: PolicyEvent, text: &str) -> PolicyAnswer {
+pub(crate) fn submit(index: &mut Index, event: PolicyEvent, text: &str) -> PolicyAnswer {
     let id = event.id().clone();
     let done = match event {
         PolicyEvent::Added(policy) => {
@@ -144,6 +147,6 @@ fn gather(answers: Vec<PolicyAnswer>) -> PolicyAnswer {
     PolicyAnswer { status, message: messages.join("\n") }
 }
 
-pub fn lines(diagnostics: &[Diagnostic]) -> String {
+pub(crate) fn lines(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

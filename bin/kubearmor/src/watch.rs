@@ -17,7 +17,7 @@ use rustix::{
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// Calls `changed` after every burst of changes in one of the directories, until it returns false.
-pub fn directories(
+pub(crate) fn directories(
     directories: &[PathBuf],
     mut changed: impl FnMut() -> bool + Send + 'static,
 ) -> io::Result<()> {
@@ -63,7 +63,7 @@ fn drain(watcher: &rustix::fd::OwnedFd) {
 }
 
 /// The directory to watch for changes of a file, which may be replaced as a whole.
-pub fn directory_of(file: &Path) -> PathBuf {
+pub(crate) fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),

@@ -1,6 +1,9 @@
 //! The types that the compilers, the enforcers and the explaining commands share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use policy::{Action, Kind, Place};
 
@@ -119,6 +122,16 @@ pub struct Origin {
     pub severity: Option<u8>,
     pub tags: Vec<String>,
     pub message: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.policy)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, " in {namespace}")?;
+        }
+        write!(f, ", {}", self.place)
+    }
 }
 
 /// What the symbolic links of one root filesystem mean for rules. Filled by whoever may read that filesystem.

@@ -1,7 +1,7 @@
 //! The keys, what each is for, and which may change while the agent runs.
 
 /// Key and help text, in the order in which `--help` shows them.
-pub const KEYS: &[(&str, &str)] = &[
+pub(crate) const KEYS: &[(&str, &str)] = &[
     ("cluster", "Cluster name that events carry"),
     ("host", "Host name that events carry and host policies select (default: the kernel's)"),
     ("gRPC", "Port of the gRPC services; 0 takes any and writes it to STATE_DIR/kubearmor.pid"),
@@ -17,14 +17,23 @@ pub const KEYS: &[(&str, &str)] = &[
     ("nriIndex", "Index of the plugin at that interface"),
     ("enableNRI", "Find containers through that interface"),
     ("containerdSocket", "Socket of containerd"),
-    ("visibility", "Classes of container events to log: process,file,network,capabilities,dns,ima or none"),
-    ("hostVisibility", "The same for host events; `default` is none in Kubernetes and all elsewhere"),
+    (
+        "visibility",
+        "Classes of container events to log: process,file,network,capabilities,dns,ima or none",
+    ),
+    (
+        "hostVisibility",
+        "The same for host events; `default` is none in Kubernetes and all elsewhere",
+    ),
     ("enableKubeArmorPolicy", "Enforce container policies"),
     ("enableKubeArmorHostPolicy", "Enforce host policies"),
     ("enableKubeArmorVm", "Take policies from a controller of virtual machines"),
     ("k8s", "Run as part of a Kubernetes cluster"),
     ("debug", "Log more, and publish messages"),
-    ("defaultFilePosture", "What becomes of files that no rule of an allow-list names: allow, audit, block"),
+    (
+        "defaultFilePosture",
+        "What becomes of files that no rule of an allow-list names: allow, audit, block",
+    ),
     ("defaultProcessPosture", "The same for programs (default: as files)"),
     ("defaultNetworkPosture", "The same for sockets and DNS"),
     ("defaultCapabilitiesPosture", "The same for capabilities"),

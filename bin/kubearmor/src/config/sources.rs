@@ -12,10 +12,11 @@ use tracing::warn;
 use super::{Config, KEYS};
 
 /// Environment variables whose names do not follow from a key's.
-const OTHER_VARIABLES: [(&str, &str); 2] = [("CRI_SOCKET", "criSocket"), ("NRI_SOCKET", "nriSocket")];
+const OTHER_VARIABLES: [(&str, &str); 2] =
+    [("CRI_SOCKET", "criSocket"), ("NRI_SOCKET", "nriSocket")];
 
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     #[error("the configuration file {} cannot be read: {source}", path.display())]
     Read {
         path: PathBuf,
@@ -30,22 +31,23 @@ pub enum ConfigError {
 
 /// Flags and environment of this process, and the file to read again on every reload.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
-    pub file: Option<PathBuf>,
+pub(crate) struct Sources {
+    pub(crate) file: Option<PathBuf>,
     /// Upper-case names, as the process was given them.
-    pub environment: BTreeMap<String, String>,
-    pub flags: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) flags: BTreeMap<String, String>,
 }
 
 impl Sources {
     /// The configuration that the sources give now. Unknown keys are warned of and left out.
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        let mut values = values(&Config::default());
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        let defaults = values(&Config::default());
+        let mut values = defaults.clone();
         if let Some(path) = &self.file {
             let origin = path.display().to_string();
             for (key, value) in read_file(path)? {
                 if KEYS.iter().any(|&(known, _)| known == key) {
-                    set(&mut values, &origin, &key, value)?;
+                    set(&mut values, &origin, &key, fit(value, &defaults[&key]))?;
                 } else {
                     warn!("{origin}: unknown key `{key}` does nothing{}", suggestion(&key));
                 }
@@ -56,11 +58,13 @@ impl Sources {
         for (variable, key) in named.chain(others) {
             if let Some(text) = self.environment.get(&variable) {
                 let origin = format!("environment variable {variable}");
-                set(&mut values, &origin, key, Value::String(text.clone()))?;
+                let value = fit(Value::String(text.clone()), &defaults[key]);
+                set(&mut values, &origin, key, value)?;
             }
         }
         for (key, text) in &self.flags {
-            set(&mut values, &format!("--{key}"), key, Value::String(text.clone()))?;
+            let value = fit(Value::String(text.clone()), &defaults[key.as_str()]);
+            set(&mut values, &format!("--{key}"), key, value)?;
         }
         config(values).map_err(|reason| ConfigError::Value {
             origin: "configuration".into(),
@@ -88,7 +92,7 @@ fn set(
     key: &str,
     value: Value,
 ) -> Result<(), ConfigError> {
-    let before = values.insert(key.to_owned(), fit(value, values.get(key)));
+    let before = values.insert(key.to_owned(), value);
     config(values.clone()).map(drop).map_err(|reason| {
         values.extend(before.map(|before| (key.to_owned(), before)));
         ConfigError::Value { origin: origin.to_owned(), key: key.to_owned(), reason }
@@ -96,20 +100,20 @@ fn set(
 }
 
 /// Reads a text as the type of the key's default, and a number or truth value as text where a text is meant.
-fn fit(value: Value, default: Option<&Value>) -> Value {
+fn fit(value: Value, default: &Value) -> Value {
     match (value, default) {
-        (Value::String(text), Some(Value::Bool(_))) => match text.as_str() {
+        (Value::String(text), Value::Bool(_)) => match text.as_str() {
             "true" | "1" | "t" | "T" | "TRUE" | "True" => Value::Bool(true),
             "false" | "0" | "f" | "F" | "FALSE" | "False" => Value::Bool(false),
             _ => Value::String(text),
         },
-        (Value::String(text), Some(Value::Number(_))) => {
+        (Value::String(text), Value::Number(_)) => {
             text.parse::<u64>().map_or(Value::String(text), Value::from)
         }
         // An optional key: nothing written is nothing set.
-        (Value::String(text), Some(Value::Null)) if text.is_empty() => Value::Null,
-        (Value::Null, Some(Value::String(_))) => Value::String(String::new()),
-        (value @ (Value::Number(_) | Value::Bool(_)), Some(Value::String(_))) => {
+        (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
+        (Value::Null, Value::String(_)) => Value::String(String::new()),
+        (value @ (Value::Number(_) | Value::Bool(_)), Value::String(_)) => {
             Value::String(value.to_string())
         }
         (value, _) => value,

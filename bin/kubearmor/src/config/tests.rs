@@ -1,14 +1,16 @@
 use std::fs;
 
-use super::{sources::values, *};
+use super::{
+    sources::{ConfigError, values},
+    *,
+};
 
 fn sources(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
     let directory = tempfile::tempdir().unwrap().keep();
     let path = directory.join("kubearmor.yaml");
     fs::write(&path, file).unwrap();
-    let own = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
-    };
+    let own =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
     Sources { file: Some(path), environment: own(environment), flags: own(flags) }
 }
 

@@ -8,33 +8,33 @@ use super::{Index, is_enabled};
 
 /// The index at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overview {
-    pub workloads: Vec<WorkloadOverview>,
-    pub policies: Vec<PolicyOverview>,
+pub(crate) struct Overview {
+    pub(crate) workloads: Vec<WorkloadOverview>,
+    pub(crate) policies: Vec<PolicyOverview>,
     /// As alerts name it.
-    pub enforcer: &'static str,
-    pub lost_alerts: u64,
+    pub(crate) enforcer: &'static str,
+    pub(crate) lost_alerts: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkloadOverview {
-    pub host: bool,
-    pub name: String,
+pub(crate) struct WorkloadOverview {
+    pub(crate) host: bool,
+    pub(crate) name: String,
     /// Of the policies that select it.
-    pub policies: BTreeSet<String>,
+    pub(crate) policies: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyOverview {
-    pub id: PolicyId,
+pub(crate) struct PolicyOverview {
+    pub(crate) id: PolicyId,
     /// `Enforced`, `Partial`, `NotEnforced`, or `NotEnabled`.
-    pub state: &'static str,
+    pub(crate) state: &'static str,
     /// What is not in force, and why.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Index {
-    pub fn overview(&self) -> Overview {
+    pub(crate) fn overview(&self) -> Overview {
         let workloads = self.workloads.values().map(|governed| WorkloadOverview {
             host: governed.placement == enforce::Placement::Host,
             name: governed.workload.name.clone(),
@@ -80,7 +80,8 @@ impl Index {
         for governed in self.workloads.values() {
             let Some(rules) = &governed.rules else { continue };
             for missing in &governed.not_expressed {
-                let rule = usize::try_from(missing.rule).ok().and_then(|rule| rules.rules.get(rule));
+                let rule =
+                    usize::try_from(missing.rule).ok().and_then(|rule| rules.rules.get(rule));
                 let Some(rule) = rule else { continue };
                 let origin = &rule.origin;
                 if (origin.kind, &origin.policy, &origin.namespace)

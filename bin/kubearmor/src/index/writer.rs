@@ -13,14 +13,14 @@ type Change = Box<dyn FnOnce(&mut Index) + Send>;
 
 /// Asks the writer. Cheap to clone; the writer ends with its last handle.
 #[derive(Clone)]
-pub struct IndexHandle(mpsc::Sender<Change>);
+pub(crate) struct IndexHandle(mpsc::Sender<Change>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the agent is going down")]
-pub struct Gone;
+pub(crate) struct Gone;
 
 /// Gives the index to a thread of its own: computing rules and walking links must not hold up anything else.
-pub fn start(mut index: Index) -> io::Result<IndexHandle> {
+pub(crate) fn start(mut index: Index) -> io::Result<IndexHandle> {
     let (sender, mut changes) = mpsc::channel::<Change>(QUEUE);
     thread::Builder::new().name("index".to_owned()).spawn(move || {
         while let Some(change) = changes.blocking_recv() {
@@ -32,7 +32,7 @@ pub fn start(mut index: Index) -> io::Result<IndexHandle> {
 
 impl IndexHandle {
     /// Runs `change` after all that was asked before, and returns its answer.
-    pub async fn call<T: Send + 'static>(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Index) -> T + Send + 'static,
     ) -> Result<T, Gone> {
