@@ -1,6 +1,6 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use feed::{Feed, FeedOptions, Services};
@@ -56,7 +56,11 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
 fn log_to_stderr(debug: bool) {
     let level = if debug { "debug" } else { "info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {

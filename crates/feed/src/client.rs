@@ -17,6 +17,7 @@ use crate::{
             probe_service_client::ProbeServiceClient,
         },
     },
+    serve::LARGEST,
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -103,7 +104,8 @@ impl Client {
     }
 
     pub async fn probe(&self) -> Result<ProbeResponse, ClientError> {
-        let mut service = ProbeServiceClient::new(self.channel.clone());
+        let mut service =
+            ProbeServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST);
         Ok(service.get_probe_data(()).await?.into_inner())
     }
 

@@ -21,3 +21,5 @@ pub use listen::{ListenError, listen};
 pub use log_path::LogPath;
 pub use publish::{Feed, FeedOptions, Level};
 pub use serve::{Services, serve, serve_health};
+/// For implementing [`PolicyHandler`] and [`ProbeData`].
+pub use tonic::async_trait;

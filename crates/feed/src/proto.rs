@@ -157,7 +157,7 @@ impl From<Account> for policy::PolicyAccount {
             namespace: key.namespace.unwrap_or_default(),
             kind: key.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
             action: key.action.to_owned(),
-            workload: key.workload.0.to_string(),
+            workload: key.workload.to_string(),
             generated: counts.generated,
             delivered: counts.delivered,
             throttled: counts.throttled,

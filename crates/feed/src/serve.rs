@@ -28,6 +28,9 @@ use crate::{
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(5);
 
+/// Bytes of the largest message: a policy of a few hundred thousand rules, the probe data of a full node.
+pub(crate) const LARGEST: usize = 64 << 20;
+
 /// What is served besides the feed.
 #[derive(Clone, Default)]
 pub struct Services {
@@ -59,9 +62,9 @@ pub async fn serve(
         .add_service(v1)
         .add_service(v1alpha)
         .add_service(LogServiceServer::new(feed.clone()))
-        .add_optional_service(
-            services.policies.map(|handler| PolicyServiceServer::new(Policies(handler))),
-        )
+        .add_optional_service(services.policies.map(|handler| {
+            PolicyServiceServer::new(Policies(handler)).max_decoding_message_size(LARGEST)
+        }))
         .add_optional_service(services.probe.map(|data| ProbeServiceServer::new(Probe(data))))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
             shutdown.await;

@@ -2,16 +2,16 @@
 //!
 //! `generated = delivered + throttled + lost` holds at every moment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use enforce::WorkloadKey;
 use policy::Kind;
 use serde::Serialize;
 
 /// What alerts are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountKey {
-    pub workload: WorkloadKey,
+    /// A container's full id, `host`, or empty for the sum of ended workloads.
+    pub workload: Arc<str>,
     /// `None` for a posture and for what no policy is known of.
     pub kind: Option<Kind>,
     pub namespace: Option<String>,
@@ -66,15 +66,12 @@ impl Accounts {
     }
 
     /// Carries the sums of an ended workload over to the nameless one, so that the accounts stay exact and small.
-    pub(crate) fn close(&mut self, workload: &WorkloadKey) {
+    pub(crate) fn close(&mut self, workload: &str) {
         let ended: Vec<_> =
-            self.lines.keys().filter(|key| key.workload == *workload).cloned().collect();
+            self.lines.keys().filter(|key| *key.workload == *workload).cloned().collect();
         for key in ended {
             let Some(counts) = self.lines.remove(&key) else { continue };
-            let sum = self
-                .lines
-                .entry(AccountKey { workload: WorkloadKey("".into()), ..key })
-                .or_default();
+            let sum = self.lines.entry(AccountKey { workload: "".into(), ..key }).or_default();
             sum.generated += counts.generated;
             sum.delivered += counts.delivered;
             sum.throttled += counts.throttled;

@@ -7,8 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use enforce::Event;
-use ruleset::Origin;
+use ruleset::{Origin, RuleSet};
 use wire::{Operation, RULE_POSTURE, RULE_UNRESOLVED, Record, RecordKind, flag};
 
 use crate::{
@@ -45,6 +44,16 @@ pub struct ContainerIdentity {
 pub enum Subject<'a> {
     Container(&'a ContainerIdentity),
     Host,
+}
+
+/// What the kernel reported, with what is needed to understand it.
+#[derive(Clone, Copy, Debug)]
+pub struct Occurrence<'a> {
+    /// A container's full id, or `host`.
+    pub workload: &'a Arc<str>,
+    pub record: &'a Record,
+    /// The rules that the record's rule id counts in, if they are still known.
+    pub rules: Option<&'a RuleSet>,
 }
 
 /// What only the running system knows. Called on the event path: answers must be quick.
@@ -94,13 +103,13 @@ impl Attributor {
 
     pub(crate) fn attribute(
         &mut self,
-        event: &Event,
+        event: Occurrence<'_>,
         subject: Subject<'_>,
         visible: Visibility,
     ) -> Attributed {
         match event.record.kind {
             RecordKind::Alert => self.alert(event, subject),
-            RecordKind::Exec => self.started(&event.record, subject, visible),
+            RecordKind::Exec => self.started(event.record, subject, visible),
         }
     }
 
@@ -149,8 +158,7 @@ impl Attributor {
         if !visible.contains(Visibility::PROCESS) {
             return Attributed::Nothing;
         }
-        // The caller was this very process: /proc shows the new program already.
-        let caller = self.programs.get_or_look(record.parent_exec, || None).unwrap_or_default();
+        let caller = self.caller(record);
         let mut log = self.scene(record, subject);
         log.kind = match subject {
             Subject::Container(_) => "ContainerLog".into(),
@@ -167,8 +175,18 @@ impl Attributor {
         Attributed::Log(Box::new(log))
     }
 
-    fn alert(&mut self, event: &Event, subject: Subject<'_>) -> Attributed {
-        let record = &event.record;
+    /// The program that became the new one. Where it is not known, the parent process stands in: the caller is
+    /// nearly always its fork, and of the caller itself `/proc` shows the new program already.
+    fn caller(&mut self, record: &Record) -> Arc<Program> {
+        let known = self.programs.get_or_look(record.parent_exec, || None);
+        known.unwrap_or_else(|| {
+            let parent = Some(record.host_ppid).filter(|&pid| pid != 0);
+            Arc::new(parent.and_then(|pid| self.system.program(pid)).unwrap_or_default())
+        })
+    }
+
+    fn alert(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {
+        let record = event.record;
         let word = word(event);
         let mut log = self.scene(record, subject);
         log.kind = match subject {
@@ -200,7 +218,7 @@ impl Attributor {
         };
         let stream = Stream {
             account: AccountKey {
-                workload: event.workload.clone(),
+                workload: Arc::clone(event.workload),
                 kind: word.origin.map(|origin| origin.kind),
                 namespace: word.origin.and_then(|origin| origin.namespace.clone()),
                 policy: word.policy.into(),
@@ -306,8 +324,8 @@ impl Attributor {
     }
 }
 
-fn word(event: &Event) -> Word<'_> {
-    let record = &event.record;
+fn word(event: Occurrence<'_>) -> Word<'_> {
+    let record = event.record;
     match record.rule {
         RULE_POSTURE => Word {
             origin: None,
@@ -326,7 +344,6 @@ fn word(event: &Event) -> Word<'_> {
         rule => {
             let origin = event
                 .rules
-                .as_ref()
                 .and_then(|rules| rules.rules.get(usize::try_from(rule).ok()?))
                 .map(|rule| &rule.origin);
             Word {

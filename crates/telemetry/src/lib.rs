@@ -14,7 +14,9 @@ mod throttle;
 mod visibility;
 
 pub use account::{Account, AccountKey, Counts};
-pub use attribution::{ContainerIdentity, Node, Subject, System, shown_time, unix_seconds};
+pub use attribution::{
+    ContainerIdentity, Node, Occurrence, Subject, System, shown_time, unix_seconds,
+};
 pub use event::{Alert, ExecEvent, Log, Owner};
 pub use program::Program;
 pub use reporter::{Delivery, Reporter, Settings, Sink};

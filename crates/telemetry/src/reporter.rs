@@ -1,11 +1,9 @@
 //! [`Reporter`]: the way of one record through attribution, throttling and the accounts to a [`Sink`].
 
-use std::num::NonZeroUsize;
-
-use enforce::{Event, WorkloadKey};
+use std::{num::NonZeroUsize, sync::Arc};
 
 use crate::{
-    Account, AccountKey, Alert, Limit, Log, Node, Subject, System, Visibility,
+    Account, AccountKey, Alert, Limit, Log, Node, Occurrence, Subject, System, Visibility,
     account::{Accounts, Fate},
     attribution::{Attributed, Attributor},
     throttle::{Stream, Throttle, Verdict},
@@ -47,7 +45,7 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// `enforcer` is the backend's name, as [`enforce::Enforcer::name`] gives it.
+    /// `enforcer` is the backend's name, as alerts name it: `BPFLSM`.
     pub fn new(
         node: Node,
         enforcer: &'static str,
@@ -72,7 +70,7 @@ impl Reporter {
     }
 
     /// Reports one record of the workload that `subject` describes.
-    pub fn report(&mut self, event: &Event, subject: Subject<'_>, sink: &mut dyn Sink) {
+    pub fn report(&mut self, event: Occurrence<'_>, subject: Subject<'_>, sink: &mut dyn Sink) {
         let visible = match subject {
             Subject::Container(_) => self.settings.containers,
             Subject::Host => self.settings.host,
@@ -107,9 +105,9 @@ impl Reporter {
     }
 
     /// Counts records of a workload that the kernel could not hand over.
-    pub fn lost(&mut self, workload: &WorkloadKey, count: u64) {
+    pub fn lost(&mut self, workload: &Arc<str>, count: u64) {
         let key = AccountKey {
-            workload: workload.clone(),
+            workload: Arc::clone(workload),
             kind: None,
             namespace: None,
             policy: String::new(),
@@ -119,7 +117,7 @@ impl Reporter {
     }
 
     /// Forgets an ended workload; its counts go on under the empty workload name.
-    pub fn forget(&mut self, workload: &WorkloadKey) {
+    pub fn forget(&mut self, workload: &str) {
         self.throttle.forget(workload);
         self.accounts.close(workload);
     }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use enforce::WorkloadKey;
-
 use crate::account::AccountKey;
 
 const SECOND: u64 = 1_000_000_000;
@@ -81,8 +79,8 @@ impl Throttle {
         self.windows.clear();
     }
 
-    pub(crate) fn forget(&mut self, workload: &WorkloadKey) {
-        self.windows.retain(|stream, _| stream.account.workload != *workload);
+    pub(crate) fn forget(&mut self, workload: &str) {
+        self.windows.retain(|stream, _| *stream.account.workload != *workload);
     }
 }
 
@@ -95,7 +93,7 @@ mod tests {
     fn stream(workload: &str, place: &str) -> Stream {
         Stream {
             account: AccountKey {
-                workload: WorkloadKey(workload.into()),
+                workload: workload.into(),
                 namespace: None,
                 policy: "p".into(),
                 kind: None,
