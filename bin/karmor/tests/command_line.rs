@@ -1,4 +1,5 @@
 //! The program itself against an agent's services in this process.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

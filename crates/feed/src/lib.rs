@@ -13,9 +13,6 @@ mod publish;
 mod queue;
 mod serve;
 
-/// For implementing the traits below.
-pub use tonic::async_trait;
-
 pub use answers::{PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse};
 pub use listen::{ListenError, listen};
 pub use log_path::LogPath;

@@ -1,4 +1,5 @@
 //! The services over a real socket, as clients of the ecosystem use them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
 //! The accounts are exact whatever happens: generated = delivered + throttled + lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::HashMap,
