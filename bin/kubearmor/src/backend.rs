@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc::Receiver};
 use enforce::{
     EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
 };
-use ruleset::{RuleId, RuleSet};
+use ruleset::RuleSet;
 use sensor::Capabilities;
 
 use crate::config::Config;
@@ -17,6 +17,11 @@ pub(crate) trait Backend: Enforcer {
 
     /// Alerts that the kernel could not hand over since the programs were loaded.
     fn lost_alerts(&self) -> u64;
+
+    /// Why nothing at all is enforced, if so.
+    fn idle_because(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Backend for BpfEnforcer {
@@ -29,7 +34,7 @@ impl Backend for BpfEnforcer {
     }
 }
 
-/// Stands where the kernel offers nothing to enforce with: every rule is reported as not in force.
+/// Stands where the kernel offers nothing to enforce with: policies are kept, and their status says why they do nothing.
 #[derive(Debug)]
 pub(crate) struct NoEnforcer {
     pub(crate) reason: String,
@@ -47,10 +52,9 @@ impl Enforcer for NoEnforcer {
     fn apply(
         &mut self,
         _: &WorkloadKey,
-        rules: &Arc<RuleSet>,
+        _: &Arc<RuleSet>,
     ) -> Result<Vec<NotExpressed>, EnforceError> {
-        let ids = 0..RuleId::try_from(rules.rules.len()).unwrap_or(RuleId::MAX);
-        Ok(ids.map(|rule| NotExpressed { rule, reason: self.reason.clone() }).collect())
+        Ok(Vec::new())
     }
 
     fn remove(&mut self, _: &WorkloadKey) -> Result<(), EnforceError> {
@@ -65,6 +69,10 @@ impl Backend for NoEnforcer {
 
     fn lost_alerts(&self) -> u64 {
         0
+    }
+
+    fn idle_because(&self) -> Option<&str> {
+        Some(&self.reason)
     }
 }
 

@@ -12,7 +12,9 @@ use std::{
 
 use enforce::{Event, WorkloadKey};
 use feed::Feed;
-use telemetry::{Account, Alert, Delivery, Log, Node, Reporter, Settings, Sink, Subject};
+use telemetry::{
+    Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject,
+};
 
 use crate::{identities::Identities, processes::Processes};
 
@@ -20,11 +22,18 @@ use crate::{identities::Identities, processes::Processes};
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// The reporter, shared by the thread that feeds it and those who ask for its accounts.
-pub(crate) struct Accounts(Mutex<Reporter>);
+pub(crate) struct Accounts(Mutex<Books>);
+
+struct Books {
+    reporter: Reporter,
+    /// Of the alerts that the kernel could not hand over, those that are in the accounts.
+    lost_in_kernel: u64,
+}
 
 impl Accounts {
     pub(crate) fn new(node: Node, enforcer: &'static str, settings: Settings) -> Self {
-        Self(Mutex::new(Reporter::new(node, enforcer, settings, Box::new(Processes::new()))))
+        let reporter = Reporter::new(node, enforcer, settings, Box::new(Processes::new()));
+        Self(Mutex::new(Books { reporter, lost_in_kernel: 0 }))
     }
 
     pub(crate) fn lines(&self) -> Vec<Account> {
@@ -35,8 +44,19 @@ impl Accounts {
         self.reporter(|reporter| reporter.set(settings));
     }
 
+    /// Accounts for alerts that the kernel could not hand over; `total` is its counter. It does not tell whose they
+    /// were.
+    pub(crate) fn lost_in_kernel(&self, total: u64) {
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = total.saturating_sub(books.lost_in_kernel);
+        if new > 0 {
+            books.lost_in_kernel = total;
+            books.reporter.lost(&Arc::from(""), new);
+        }
+    }
+
     fn reporter<T>(&self, ask: impl FnOnce(&mut Reporter) -> T) -> T {
-        ask(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        ask(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).reporter)
     }
 }
 
@@ -59,7 +79,7 @@ pub(crate) fn start(
             if kept.elapsed() >= HOUSEKEEPING {
                 kept = Instant::now();
                 for key in identities.take_forgotten() {
-                    accounts.reporter(|reporter| reporter.forget(&key));
+                    accounts.reporter(|reporter| reporter.forget(&key.0));
                 }
             }
         }
@@ -73,9 +93,14 @@ fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mu
         Some(identity) => Subject::Container(identity),
         None if &*event.workload.0 == WorkloadKey::HOST => Subject::Host,
         // Forgotten long ago; nobody could make sense of an event without a name.
-        None => return accounts.reporter(|reporter| reporter.lost(&event.workload, 1)),
+        None => return accounts.reporter(|reporter| reporter.lost(&event.workload.0, 1)),
     };
-    accounts.reporter(|reporter| reporter.report(event, subject, sink));
+    let occurrence = Occurrence {
+        workload: &event.workload.0,
+        record: &event.record,
+        rules: event.rules.as_deref(),
+    };
+    accounts.reporter(|reporter| reporter.report(occurrence, subject, sink));
 }
 
 struct ToFeed(Feed);

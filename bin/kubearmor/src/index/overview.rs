@@ -11,8 +11,6 @@ use super::{Index, is_enabled};
 pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
-    /// As alerts name it.
-    pub(crate) enforcer: &'static str,
     pub(crate) lost_alerts: u64,
 }
 
@@ -49,7 +47,6 @@ impl Index {
         Overview {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
-            enforcer: self.backend.name(),
             lost_alerts: self.backend.lost_alerts(),
         }
     }
@@ -60,7 +57,7 @@ impl Index {
             "NotEnabled"
         } else if notes.is_empty() {
             "Enforced"
-        } else if self.backend.name() == "NONE" {
+        } else if self.backend.idle_because().is_some() {
             "NotEnforced"
         } else {
             "Partial"
@@ -77,6 +74,9 @@ impl Index {
             .into_iter()
             .map(|(place, _)| format!("not enforced yet: {place}"))
             .collect();
+        if let Some(reason) = self.backend.idle_because() {
+            notes.insert(format!("not enforced: {reason}"));
+        }
         for governed in self.workloads.values() {
             let Some(rules) = &governed.rules else { continue };
             for missing in &governed.not_expressed {
