@@ -17,7 +17,7 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *ns, int
 	if (!word(s.base + IMAGE_AT_CAPABILITY))
 		return 0;
 	struct verdict v = { .base = s.base };
-	v.plan = plan_of(s.base, IMAGE_AT_CAPABILITY, capability & (CAPABILITIES - 1), source_class(&s));
+	v.plan = plan_of(s.base, IMAGE_AT_CAPABILITY, capability & (CAPABILITIES - 1), current_source(s.label, s.base, s.image));
 	v.terminal = has_terminal(s.task);
 	judge(&v);
 	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
@@ -26,14 +26,12 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *ns, int
 	/* Only asking: the answer counts, but nothing was attempted. */
 	if (options & CAP_OPT_NOAUDIT)
 		return denied;
-	struct report r = {
-		.subject = &s,
-		.kind = RECORD_ALERT,
-		.operation = OP_CAPABLE,
-		.rule = v.rule,
-		.result = denied,
-	};
-	r.detail[0] = capability;
-	report(&r);
+	struct report *r = new_report(RECORD_ALERT, OP_CAPABLE, s.image);
+	if (!r)
+		return denied;
+	r->rule = v.rule;
+	r->result = denied;
+	r->detail[0] = capability;
+	report();
 	return denied;
 }

@@ -37,6 +37,60 @@ static __always_inline bool belongs(const struct label *label)
 	       slots[label->slot & SLOT_MASK].generation == label->generation;
 }
 
+/* Notes what the task is about to become, and judges whether it may. */
+__noinline int guard_exec(__u64 program, __u32 base, __u32 image)
+{
+	struct linux_binprm *bprm = (struct linux_binprm *)program;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+	struct file *file = BPF_CORE_READ(bprm, file);
+	struct target t = {
+		.base = base,
+		.dentry = (__u64)BPF_CORE_READ(file, f_path.dentry),
+		.mnt = (__u64)BPF_CORE_READ(file, f_path.mnt),
+	};
+	if (!label)
+		return 0;
+	executable(&t, 1);
+	label->next_source = source_of_row(base, t.row);
+	label->next_image = image;
+	if (!word(base + IMAGE_AT_EXEC))
+		return 0;
+
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct verdict v = { .base = base, .bprm = program };
+	if (t.status == WALK_UNRESOLVED) {
+		v.outcome = STEP_DENY;
+		v.rule = RULE_UNRESOLVED;
+	} else {
+		v.plan = plan_of(base, IMAGE_AT_EXEC, t.row ? path_class(base, t.row) : 0,
+				 current_source(label, base, image));
+		v.owner = owns(task, inode);
+		v.terminal = has_terminal(task);
+		judge(&v);
+	}
+	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+		return 0;
+	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	struct report *r = new_report(RECORD_ALERT, OP_EXEC, image);
+	if (!r)
+		return denied;
+	r->dentry = t.dentry;
+	r->mnt = t.mnt;
+	r->bprm = program;
+	r->args_max = MESSAGE_ARGS - 1;
+	r->rule = v.rule;
+	r->result = denied;
+	r->owner = BPF_CORE_READ(inode, i_uid.val);
+	r->detail[0] = BPF_CORE_READ(bprm, argc);
+	if (t.status == WALK_UNRESOLVED)
+		r->flags = RECORD_UNRESOLVED;
+	else if (!t.row)
+		r->flags = RECORD_NO_NAME;
+	report();
+	return denied;
+}
+
 SEC("lsm/bprm_check_security")
 int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 {
@@ -51,55 +105,10 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 		if (!s.label)
 			return 0;
 	}
-	struct file *file = bprm->file;
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	find_applet(s.label, bprm, dentry);
+	__u64 program = number(bprm);
+	find_applet(program);
 	s.label->next_image = 0;
-	if (!governed(&s))
-		return 0;
-
-	struct walk w = {
-		.base = s.base,
-		.dentry = dentry,
-		.mnt = BPF_CORE_READ(file, f_path.mnt),
-	};
-	__u32 row = executable_row(&w, s.task, s.label->next_applet);
-	s.label->next_source = source_of_row(s.base, row);
-	s.label->next_image = s.image;
-	if (!word(s.base + IMAGE_AT_EXEC))
-		return 0;
-
-	struct verdict v = { .base = s.base, .bprm = bprm };
-	bool unresolved = w.status == WALK_UNRESOLVED;
-	if (unresolved) {
-		v.outcome = STEP_DENY;
-		v.rule = RULE_UNRESOLVED;
-	} else {
-		v.plan = plan_of(s.base, IMAGE_AT_EXEC, row ? path_class(s.base, row) : 0,
-				 source_class(&s));
-		v.owner = owns(s.task, BPF_CORE_READ(file, f_inode));
-		v.terminal = has_terminal(s.task);
-		judge(&v);
-	}
-	if (!v.outcome || !(v.outcome & (STEP_DENY | STEP_ALERT)))
-		return 0;
-	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
-	struct report r = {
-		.subject = &s,
-		.dentry = dentry,
-		.mnt = w.mnt,
-		.bprm = bprm,
-		.args_max = MESSAGE_ARGS - 1,
-		.kind = RECORD_ALERT,
-		.operation = OP_EXEC,
-		.rule = v.rule,
-		.result = denied,
-		.owner = BPF_CORE_READ(file, f_inode, i_uid.val),
-		.flags = unresolved ? RECORD_UNRESOLVED : row ? 0 : RECORD_NO_NAME,
-	};
-	r.detail[0] = BPF_CORE_READ(bprm, argc);
-	report(&r);
-	return denied;
+	return governed(&s) && guard_exec(program, s.base, s.image) ? -EACCES : 0;
 }
 
 /* Past the point of no return: the task is the new program. */
@@ -120,17 +129,16 @@ int BPF_PROG(on_become, struct linux_binprm *bprm)
 
 	struct file *file = bprm->file;
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct report r = {
-		.subject = &s,
-		.dentry = dentry,
-		.mnt = BPF_CORE_READ(file, f_path.mnt),
-		.bprm = bprm,
-		.args_max = EXEC_ARGS,
-		.kind = RECORD_EXEC,
-		.operation = OP_EXEC,
-		.flags = unlinked(dentry) ? RECORD_NO_NAME : 0,
-	};
-	r.detail[0] = BPF_CORE_READ(bprm, argc);
-	report(&r);
+	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);
+	if (!r)
+		return 0;
+	r->dentry = (__u64)dentry;
+	r->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
+	r->bprm = number(bprm);
+	r->args_max = EXEC_ARGS;
+	r->detail[0] = BPF_CORE_READ(bprm, argc);
+	if (unlinked(dentry))
+		r->flags = RECORD_NO_NAME;
+	report();
 	return 0;
 }

@@ -7,15 +7,19 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 static __always_inline int change(const struct vfsmount *mnt, struct dentry *dentry,
 				  const struct inode *owner, __u16 operation)
 {
-	struct access a = {};
-	if (!governed(&a.s))
+	struct subject s = {};
+	if (!governed(&s))
 		return 0;
-	a.dentry = dentry;
-	a.mnt = (struct vfsmount *)mnt;
-	a.owner = owner;
-	a.change = 1;
-	a.operation = operation;
-	return guard(&a);
+	struct access a = {
+		.base = s.base,
+		.image = s.image,
+		.dentry = (__u64)dentry,
+		.mnt = (__u64)mnt,
+		.owner = (__u64)owner,
+		.change = 1,
+		.operation = operation,
+	};
+	return guard(&a) ? -EACCES : 0;
 }
 
 /* A new name: the directory's owner counts. */

@@ -55,7 +55,7 @@ static __always_inline __u32 type_class(__u32 type)
 	return type == SOCK_PACKET ? 7 : type <= SOCK_DCCP ? type : 0;
 }
 
-static __noinline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u32 operation,
+static __always_inline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u32 operation,
 				   const struct endpoint *peer)
 {
 	struct subject s = {};
@@ -68,27 +68,26 @@ static __noinline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u
 	__u32 group = family == AF_PACKET ? SOCKET_FAMILY_PACKET : SOCKET_FAMILY_INET;
 	__u32 class = SOCKET_CLASS(group, type_class(type), protocol_class(family, type, protocol));
 	struct verdict v = { .base = s.base };
-	v.plan = plan_of(s.base, IMAGE_AT_SOCKET, class & (SOCKET_CLASSES - 1), source_class(&s));
+	v.plan = plan_of(s.base, IMAGE_AT_SOCKET, class & (SOCKET_CLASSES - 1), current_source(s.label, s.base, s.image));
 	v.terminal = has_terminal(s.task);
 	judge(&v);
 	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
 		return 0;
-	struct report r = {
-		.subject = &s,
-		.kind = RECORD_ALERT,
-		.operation = operation,
-		.rule = v.rule,
-		.result = v.outcome & STEP_DENY ? -EACCES : 0,
-	};
-	r.detail[0] = family;
-	r.detail[1] = type;
-	r.detail[2] = protocol;
+	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	struct report *r = new_report(RECORD_ALERT, operation, s.image);
+	if (!r)
+		return denied;
+	r->rule = v.rule;
+	r->result = denied;
+	r->detail[0] = family;
+	r->detail[1] = type;
+	r->detail[2] = protocol;
 	if (peer) {
-		r.detail[3] = peer->port;
-		__builtin_memcpy(r.address, peer->address, sizeof(r.address));
+		r->detail[3] = peer->port;
+		__builtin_memcpy(r->address, peer->address, sizeof(r->address));
 	}
-	report(&r);
-	return r.result;
+	report();
+	return denied;
 }
 
 static __always_inline int judge_existing(struct socket *sock, __u32 operation,

@@ -9,66 +9,66 @@
 
 #include "arguments.h"
 
-struct applet_scan {
-	struct argument_reader r;
-	const unsigned char *name; /* the binary's own */
-	char *applet;
-	__u32 length;
-	__u32 own;    /* so far the argument equals the binary's name up to `own` bytes */
-	__u32 differs;
-	__u32 dashes;
+struct applet_loop {
+	struct scratch *scratch;
+	struct label *label;
 };
 
-static long applet_byte(__u32 index, struct applet_scan *a)
+static long applet_byte(__u32 index, struct applet_loop *loop)
 {
+	struct argument_reader *r = &loop->scratch->arguments;
+	__u8 expected = 1;
 	__u8 byte = 0;
-	if (!next_byte(&a->r, &byte))
+	if (!next_byte(r, &byte))
 		return 1;
-	if (byte == '/') {
-		a->length = 0;
-		a->own = 0;
-		a->differs = 0;
+	bpf_probe_read_kernel(&expected, 1, (void *)(r->name + r->own));
+	if (byte && byte != '/') {
+		if (byte == '-' && !r->length && r->left == r->argc)
+			return 0;
+		if (expected == byte)
+			r->own++;
+		else if (expected)
+			r->differs = 1;
+		__u32 at = r->length;
+		loop->label->next_applet[at & (APPLET_SIZE - 1)] = byte;
+		if (at < APPLET_SIZE - 1)
+			r->length = at + 1;
 		return 0;
 	}
 	if (!byte) {
-		a->r.left--;
+		r->left--;
 		/* "busybox", "busybox-static" and the like: the applet is the next argument. */
-		__u8 expected = 1;
-		bpf_probe_read_kernel(&expected, 1, a->name + a->own);
-		if (!a->length || a->differs || expected || !a->r.left)
+		if (!r->length || r->differs || expected || !r->left)
 			return 1;
-		a->length = 0;
-		a->own = 0;
-		a->differs = 0;
-		return 0;
 	}
-	if (byte == '-' && !a->length && a->r.left == a->dashes)
-		return 0;
-	__u8 expected = 0;
-	bpf_probe_read_kernel(&expected, 1, a->name + a->own);
-	if (expected == byte)
-		a->own++;
-	else if (expected)
-		a->differs = 1;
-	a->applet[a->length & (APPLET_SIZE - 1)] = byte;
-	if (a->length < APPLET_SIZE - 1)
-		a->length++;
+	r->length = 0;
+	r->own = 0;
+	r->differs = 0;
 	return 0;
 }
 
-static __noinline void find_applet(struct label *label, struct linux_binprm *bprm,
-				   struct dentry *dentry)
+__noinline int find_applet(__u64 program)
 {
-	struct applet_scan a = {};
-	begin_arguments(&a.r, bprm);
-	a.dashes = a.r.left;
-	a.name = BPF_CORE_READ(dentry, d_name.name);
-	a.applet = label->next_applet;
-	bpf_loop(4096, applet_byte, &a, 0);
+	struct linux_binprm *bprm = (struct linux_binprm *)program;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct applet_loop loop;
+	loop.label = bpf_task_storage_get(&labels, task, 0, 0);
+	loop.scratch = bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!loop.label || !loop.scratch)
+		return 0;
+	struct argument_reader *r = &loop.scratch->arguments;
+	begin_arguments(r, bprm);
+	r->argc = r->left;
+	r->name = (__u64)BPF_CORE_READ(bprm, file, f_path.dentry, d_name.name);
+	r->length = 0;
+	r->own = 0;
+	r->differs = 0;
+	bpf_loop(4096, applet_byte, &loop, 0);
 	/* Whatever an earlier, longer word left behind must not be stepped. */
+	__u32 length = r->length;
 	for (__u32 i = 0; i < APPLET_SIZE; i++)
-		if (i >= a.length)
-			label->next_applet[i] = 0;
+		loop.label->next_applet[i] = i < length ? loop.label->next_applet[i] : 0;
+	return 0;
 }
 
 #endif

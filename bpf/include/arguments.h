@@ -7,7 +7,7 @@
 #ifndef KUBEARMOR_ARGUMENTS_H
 #define KUBEARMOR_ARGUMENTS_H
 
-#include "state.h"
+#include "walk.h"
 
 #define PAGE_SIZE 4096ul
 #define PAGE_PRESENT 1
@@ -26,8 +26,9 @@ static __always_inline __u64 entry_at(__u64 table, __u64 address, int shift)
 }
 
 /* The kernel's own address of a byte of another address space, 0 if it is not in memory. */
-static __noinline __u64 resident(struct mm_struct *mm, __u64 address)
+__noinline __u64 resident(__u64 space, __u64 address)
 {
+	struct mm_struct *mm = (struct mm_struct *)space;
 	__u64 direct = 0;
 	__u64 table = (__u64)BPF_CORE_READ(mm, pgd);
 	__u64 entry;
@@ -56,20 +57,12 @@ static __noinline __u64 resident(struct mm_struct *mm, __u64 address)
 	return direct + (entry & PAGE_FRAME) + (address & (PAGE_SIZE - 1));
 }
 
-struct argument_reader {
-	struct mm_struct *mm;
-	__u64 address;
-	__u64 end;
-	__u64 page;       /* kernel address of the byte at `address`, 0: ask again */
-	__u32 left;       /* arguments not yet ended */
-};
-
 static __always_inline bool next_byte(struct argument_reader *r, __u8 *byte)
 {
 	if (r->address >= r->end)
 		return false;
 	if (!r->page || !(r->address & (PAGE_SIZE - 1))) {
-		r->page = resident(r->mm, r->address);
+		r->page = resident(r->space, r->address);
 		if (!r->page)
 			return false;
 	}
@@ -82,64 +75,62 @@ static __always_inline bool next_byte(struct argument_reader *r, __u8 *byte)
 
 static __always_inline void begin_arguments(struct argument_reader *r, struct linux_binprm *bprm)
 {
-	r->mm = BPF_CORE_READ(bprm, mm);
+	r->space = (__u64)BPF_CORE_READ(bprm, mm);
 	r->address = BPF_CORE_READ(bprm, p);
 	r->end = BPF_CORE_READ(bprm, exec);
 	r->page = 0;
 	r->left = BPF_CORE_READ(bprm, argc);
 }
 
-/* Whether every argument after argv[0] is in a set of the image. */
-struct argument_check {
-	struct argument_reader r;
-	__u32 base;
-	__u32 map;
-	__u32 start;
-	__u32 row;
-	__u32 set;
-	__u32 first;
-	__u32 outside;
-};
-
-static long check_byte(__u32 index, struct argument_check *c)
+static long check_byte(__u32 index, struct loop *loop)
 {
+	struct argument_reader *r = &loop->scratch->arguments;
 	__u8 byte = 0;
-	if (!c->r.left)
+	if (!r->left)
 		return 1;
-	if (!next_byte(&c->r, &byte)) {
-		c->outside = 1;
+	if (!next_byte(r, &byte)) {
+		r->outside = 1;
 		return 1;
 	}
 	if (byte) {
-		__u8 class = ((__u8 *)arena)[(c->map + byte) & (ARENA_WORDS * 4 - 1)];
-		c->row = word(c->base + c->row + class);
+		__u8 class = ((__u8 *)arena)[(r->map + byte) & (ARENA_WORDS * 4 - 1)];
+		r->row = word(r->base + r->row + class);
 		return 0;
 	}
-	if (c->first) {
-		c->first = 0;
+	if (r->first) {
+		r->first = 0;
 	} else {
-		__u32 class = word(c->base + c->row) & ROW_CLASS_MASK;
-		__u32 bits = word(c->base + c->set + ((class >> 5) & (ARG_SET_WORDS - 1)));
+		__u32 class = word(r->base + r->row) & ROW_CLASS_MASK;
+		__u32 bits = word(r->base + r->set + ((class >> 5) & (ARG_SET_WORDS - 1)));
 		if (!class || !(bits >> (class & 31) & 1)) {
-			c->outside = 1;
+			r->outside = 1;
 			return 1;
 		}
 	}
-	c->row = c->start;
-	c->r.left--;
+	r->row = r->start;
+	r->left--;
 	return 0;
 }
 
-static __noinline bool arguments_in_set(__u32 base, __u32 set, struct linux_binprm *bprm)
+/* Whether every argument after argv[0] is in a set of the image. */
+__noinline int arguments_in_set(__u32 base, __u32 set, __u64 program)
 {
-	struct argument_check c = { .base = base, .first = 1 };
-	begin_arguments(&c.r, bprm);
-	c.map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
-	c.start = word(base + IMAGE_AT_ARG_START);
-	c.row = c.start;
-	c.set = word(base + IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;
-	bpf_loop(ARGUMENT_BYTES, check_byte, &c, 0);
-	return !c.outside && !c.r.left;
+	struct loop loop;
+	loop.scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+					    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!loop.scratch)
+		return 0;
+	struct argument_reader *r = &loop.scratch->arguments;
+	begin_arguments(r, (struct linux_binprm *)program);
+	r->base = base;
+	r->map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
+	r->start = word(base + IMAGE_AT_ARG_START);
+	r->row = r->start;
+	r->set = word(base + IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;
+	r->first = 1;
+	r->outside = 0;
+	bpf_loop(ARGUMENT_BYTES, check_byte, &loop, 0);
+	return !r->outside && !r->left;
 }
 
 #endif

@@ -7,59 +7,66 @@
 #include "report.h"
 
 struct access {
-	struct subject s;
-	struct dentry *dentry;
-	struct vfsmount *mnt;
-	const struct inode *owner; /* whose owner counts: the object, or the directory of a creation */
-	__u32 change;              /* else: reading */
-	__u32 metadata;            /* only looking at it */
-	__u32 flags;               /* of an open */
+	__u64 dentry;
+	__u64 mnt;
+	__u64 owner;     /* the inode whose owner counts: the object, or the directory of a creation */
+	__u32 base;
+	__u32 image;
+	__u32 change;    /* else: reading */
+	__u32 metadata;  /* only looking at it */
+	__u32 flags;     /* of an open */
 	__u16 operation;
-	__u16 alerted;             /* out: something was reported */
+	__u16 alerted;   /* out: something was reported */
 };
 
-/* 0, or a negative errno; reports what is to be reported. */
-static __noinline int guard(struct access *a)
+/* 0, or a negative errno; reports what is to be reported. The caller has found the subject governed. */
+__noinline int guard(struct access *a)
 {
-	struct subject *s = &a->s;
+	if (!a)
+		return 0;
 	__u32 table = a->change ? IMAGE_AT_CHANGE : IMAGE_AT_READ;
-	if (!word(s->base + table))
+	if (!word(a->base + table))
 		return 0;
-	struct walk w = { .base = s->base, .dentry = a->dentry, .mnt = a->mnt };
-	walk(&w, s->task);
-	if (w.status == WALK_NO_NAME)
+	struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
+	resolve(&t);
+	if (t.status == WALK_NO_NAME)
 		return 0;
-	struct verdict v = { .base = s->base };
-	if (w.status == WALK_UNRESOLVED) {
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct inode *owner = (const struct inode *)a->owner;
+	struct verdict v = { .base = a->base };
+	if (t.status == WALK_UNRESOLVED) {
 		v.outcome = STEP_DENY;
 		v.rule = RULE_UNRESOLVED;
 	} else {
-		v.plan = plan_of(s->base, table, path_class(s->base, w.row), source_class(s));
+		struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+		if (!label)
+			return 0;
+		__u32 source = current_source(label, a->base, a->image);
+		v.plan = plan_of(a->base, table, path_class(a->base, t.row), source);
 		if (!v.plan)
 			return 0;
-		v.owner = owns(s->task, a->owner);
-		v.terminal = has_terminal(s->task);
+		v.owner = owns(task, owner);
+		v.terminal = has_terminal(task);
 		judge(&v);
 	}
 	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
 		return 0;
 	if (a->metadata && (!(v.outcome & STEP_DENY) || v.outcome & STEP_POSTURE))
 		return 0;
-	struct report r = {
-		.subject = s,
-		.dentry = a->dentry,
-		.mnt = a->mnt,
-		.kind = RECORD_ALERT,
-		.operation = a->operation,
-		.rule = v.rule,
-		.result = v.outcome & STEP_DENY ? -EACCES : 0,
-		.owner = BPF_CORE_READ(a->owner, i_uid.val),
-		.flags = w.status == WALK_UNRESOLVED ? RECORD_UNRESOLVED : 0,
-	};
-	r.detail[0] = a->flags;
-	report(&r);
+	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	struct report *r = new_report(RECORD_ALERT, a->operation, a->image);
 	a->alerted = 1;
-	return r.result;
+	if (!r)
+		return denied;
+	r->dentry = a->dentry;
+	r->mnt = a->mnt;
+	r->rule = v.rule;
+	r->result = denied;
+	r->owner = BPF_CORE_READ(owner, i_uid.val);
+	r->flags = t.status == WALK_UNRESOLVED ? RECORD_UNRESOLVED : 0;
+	r->detail[0] = a->flags;
+	report();
+	return denied;
 }
 
 #endif

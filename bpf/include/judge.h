@@ -19,7 +19,7 @@ struct verdict {
 	__u32 terminal;
 	__u32 outcome;  /* 0, STEP_DENY or STEP_ALERT, with STEP_POSTURE */
 	__u32 rule;
-	struct linux_binprm *bprm;
+	__u64 bprm;     /* of an exec, else 0 */
 };
 
 static __always_inline __u32 plan_of(__u32 base, __u32 table_at, __u32 class, __u32 source)
@@ -61,58 +61,63 @@ static long judge_step(__u32 index, struct verdict *v)
 }
 
 /* Walks the plan; owner, terminal and bprm are only looked at where a step asks for them. */
-static __noinline void judge(struct verdict *v)
+__noinline int judge(struct verdict *q)
 {
-	v->outcome = 0;
-	v->rule = 0;
-	if (!v->plan)
-		return;
-	__u32 head = word(v->base + v->plan);
+	if (!q)
+		return 0;
+	q->outcome = 0;
+	q->rule = 0;
+	if (!q->plan)
+		return 0;
+	struct verdict v = *q;
+	__u32 head = word(v.base + v.plan);
 	__u32 verdicts = head & 0xffff;
 	__u32 audits = head >> 16;
-	v->at = v->plan + 1;
+	v.at = v.plan + 1;
 	if (verdicts)
-		bpf_loop(verdicts, judge_step, v, 0);
-	if (v->outcome & STEP_DENY || !audits)
-		return;
-	__u32 outcome = v->outcome;
-	__u32 rule = v->rule;
-	v->outcome = 0;
-	v->at = v->plan + 1 + 2 * verdicts;
-	bpf_loop(audits, judge_step, v, 0);
-	if (!v->outcome) {
-		v->outcome = outcome;
-		v->rule = rule;
+		bpf_loop(verdicts, judge_step, &v, 0);
+	if (!(v.outcome & STEP_DENY) && audits) {
+		q->outcome = v.outcome;
+		q->rule = v.rule;
+		v.outcome = 0;
+		v.at = v.plan + 1 + 2 * verdicts;
+		bpf_loop(audits, judge_step, &v, 0);
+		if (!v.outcome)
+			return q->outcome;
 	}
+	q->outcome = v.outcome;
+	q->rule = v.rule;
+	return v.outcome;
 }
 
-/* Goes on from a multi-call binary's row with "//" and the applet. */
-static __noinline __u32 step_applet(__u32 base, __u32 row, const char *applet)
+/*
+ * The row of an executable in t->row; 0 if it has no name. From a multi-call binary's row the walk goes on with "//"
+ * and the applet. `next`: it is about to run, so the applet is that of the arguments which have just been read.
+ */
+__noinline int executable(struct target *t, int next)
 {
-	struct names n;
-	__u64 b[4] = {};
-
-	begin_names(&n, base, NULL);
-	n.row = row;
-	STEP(&n, '/');
-	STEP(&n, '/');
-	bpf_probe_read_kernel(b, APPLET_SIZE, applet);
-	STEP_EIGHT(&n, b[0]);
-	STEP_EIGHT(&n, b[1]);
-	STEP_EIGHT(&n, b[2]);
-	STEP_EIGHT(&n, b[3]);
-	return n.row;
-}
-
-/* The row of an executable, applet included; 0 if it has no name. */
-static __noinline __u32 executable_row(struct walk *w, struct task_struct *task, const char *applet)
-{
-	walk(w, task);
-	if (w->status != WALK_OK || unlinked(w->dentry))
-		return 0;
-	if (word(w->base + w->row) & ROW_MULTICALL)
-		w->row = step_applet(w->base, w->row, applet);
-	return w->row;
+	if (!t)
+		return WALK_UNRESOLVED;
+	int status = resolve(t);
+	if (status != WALK_OK || unlinked((struct dentry *)t->dentry)) {
+		t->row = 0;
+		return status;
+	}
+	if (!(word(t->base + t->row) & ROW_MULTICALL))
+		return status;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+	struct loop loop = { .scratch = bpf_task_storage_get(&scratches, task, 0, 0) };
+	if (!label || !loop.scratch)
+		return status;
+	struct names *n = &loop.scratch->names;
+	step_byte(n, '/');
+	step_byte(n, '/');
+	n->name = number(next ? label->next_applet : label->applet);
+	n->left = APPLET_SIZE;
+	bpf_loop(1, step_chunk, &loop, 0);
+	t->row = n->row;
+	return status;
 }
 
 static __always_inline __u32 source_of_row(__u32 base, __u32 row)
@@ -122,25 +127,31 @@ static __always_inline __u32 source_of_row(__u32 base, __u32 row)
 	return word(base + word(base + IMAGE_AT_SOURCES) + path_class(base, row));
 }
 
-/* The subject's source class under the present image; looked up anew once after the image has changed. */
-static __noinline __u32 source_class(struct subject *s)
+/* Looks the subject's source class up under the present image and keeps it in its label. */
+static __always_inline __u32 find_source(struct label *label, __u32 base, __u32 image)
 {
-	struct label *label = s->label;
-	if (label->image == s->image)
-		return label->source;
-	struct walk w = { .base = s->base };
+	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 source = 0;
-	if (word(s->base + IMAGE_AT_SOURCE_COUNT) > 1) {
-		struct file *exe = BPF_CORE_READ(s->task, mm, exe_file);
+	if (word(base + IMAGE_AT_SOURCE_COUNT) > 1) {
+		struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 		if (exe) {
-			w.dentry = BPF_CORE_READ(exe, f_path.dentry);
-			w.mnt = BPF_CORE_READ(exe, f_path.mnt);
-			source = source_of_row(s->base, executable_row(&w, s->task, label->applet));
+			struct target t = {
+				.base = base,
+				.dentry = (__u64)BPF_CORE_READ(exe, f_path.dentry),
+				.mnt = (__u64)BPF_CORE_READ(exe, f_path.mnt),
+			};
+			executable(&t, 0);
+			source = source_of_row(base, t.row);
 		}
 	}
 	label->source = source;
-	label->image = s->image;
+	label->image = image;
 	return source;
+}
+
+static __always_inline __u32 current_source(struct label *label, __u32 base, __u32 image)
+{
+	return label->image == image ? label->source : find_source(label, base, image);
 }
 
 #endif

@@ -69,10 +69,81 @@ struct {
 	__type(value, struct label);
 } labels SEC(".maps");
 
+/* A climb from a dentry to the root of its namespace. */
+struct climb {
+	__u64 dentry;
+	__u64 mount;
+	__u32 status;
+	__u32 skip;   /* names nearest to the leaf that are not stored */
+	__u32 names;
+	__u32 stored;
+};
+
+/* Names on their way through the automaton. */
+struct names {
+	__u64 name;
+	__u32 left;
+	__u32 base;
+	__u32 map; /* byte offset of the byte class map */
+	__u32 row;
+};
+
+/* Arguments of a program, byte by byte. */
+struct argument_reader {
+	__u64 space;   /* the mm_struct */
+	__u64 address;
+	__u64 end;
+	__u64 page;    /* kernel address of the byte at `address`, 0: ask again */
+	__u32 left;    /* arguments not yet ended */
+	__u32 base;
+	__u32 map;
+	__u32 start;
+	__u32 row;
+	__u32 set;
+	__u32 first;
+	__u32 outside;
+	__u64 name;    /* the binary's own */
+	__u32 length;
+	__u32 own;     /* so far the argument equals the binary's name up to here */
+	__u32 differs;
+	__u32 argc;
+};
+
+/* A request to send a record. Kernel pointers travel as numbers: they are only ever probed. */
+struct report {
+	__u64 dentry; /* 0: the object has no path */
+	__u64 mnt;
+	__u64 bprm;   /* 0: no arguments */
+	__u32 args_max;
+	__u32 image;
+	__u32 rule;
+	__s32 result;
+	__u16 kind;
+	__u16 operation;
+	__u16 flags;
+	__u16 reserved;
+	__u32 owner;
+	__u32 detail[4];
+	__u8 address[16];
+};
+
 /* Per task, never per CPU: an LSM program can be preempted. */
 struct scratch {
 	__u64 up[MAX_CLIMB];
-	__u8 bytes[64];
+	struct climb climb;
+	struct names names;
+	struct argument_reader arguments;
+	struct report report;
+	__u64 dentry;
+	__u64 mount;
+	__u32 base;
+	__u32 depth;
+	__u32 status;
+	__u32 renames;
+	__u32 mounts;
+	__u32 written; /* bytes of a path that is being spelt */
+	__u32 cut;
+	__u32 reserved;
 };
 
 struct {
@@ -84,7 +155,7 @@ struct {
 
 struct message {
 	struct record head;
-	__u8 data[MESSAGE_PATH + MESSAGE_ARGS];
+	__u8 data[MESSAGE_PATH + 2 * MESSAGE_ARGS]; /* so that a bound on each part is enough */
 };
 
 struct {
@@ -117,6 +188,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 23);
 } programs SEC(".maps");
+
+/* A pointer as a plain number, which the verifier lets through to a function of its own. */
+static __always_inline __u64 number(const void *pointer)
+{
+	const void *slot = pointer;
+	__u64 value = 0;
+	bpf_probe_read_kernel(&value, sizeof(value), &slot);
+	return value;
+}
 
 static __always_inline __u32 word(__u32 index)
 {

@@ -58,5 +58,12 @@ struct argp_state {
 };
 
 #define ARGP_ERR_UNKNOWN E2BIG
+#define ARGP_HELP_SEE 0
+#define OPTION_ARG_OPTIONAL 1
+
+static inline void argp_help(const struct argp *argp, FILE *stream, unsigned flags, char *name)
+{
+	(void)argp, (void)stream, (void)flags, (void)name;
+}
 
 #endif

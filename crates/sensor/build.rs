@@ -25,7 +25,8 @@ fn main() -> anyhow::Result<()> {
     let include = format!("-I{}", bpf.join("include").display());
     let target = format!("-D__TARGET_ARCH_{architecture}");
     // The kernel's user headers of the build machine; clang does not look there for target bpf.
-    let headers = format!("-idirafter/usr/include/{}-linux-gnu", env::var("CARGO_CFG_TARGET_ARCH")?);
+    let headers =
+        format!("-idirafter/usr/include/{}-linux-gnu", env::var("CARGO_CFG_TARGET_ARCH")?);
     let mut table = String::from("pub(crate) const OBJECTS: &[(&str, &[u8])] = &[\n");
     for source in &sources {
         let file = source.file_name().and_then(|n| n.to_str()).context("source name")?;

@@ -26,8 +26,7 @@ impl Checkout {
             .parent()
             .context("xtask lies in no checkout")?
             .to_owned();
-        let cache =
-            env::var_os(CACHE_VARIABLE).map_or_else(|| root.join("cache"), PathBuf::from);
+        let cache = env::var_os(CACHE_VARIABLE).map_or_else(|| root.join("cache"), PathBuf::from);
         fs::create_dir_all(&cache).with_context(|| cache.display().to_string())?;
         Ok(Self { root, cache: cache.canonicalize()? })
     }

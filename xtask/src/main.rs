@@ -34,7 +34,11 @@ fn main() -> ExitCode {
     match perform(arguments.task) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("error: {error:?}");
+            // Not the debug form: a backtrace would bury the message.
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,6 @@
 //! Sets of bytes, and the classes of bytes that no set tells apart.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 /// A set of byte values. NUL is never a member: no path holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ impl ByteClasses {
     pub(crate) fn of_sets(sets: impl IntoIterator<Item = ByteSet>) -> Self {
         let mut of = [0_u8; 256];
         for set in sets {
-            let mut numbers = HashMap::new();
+            let mut numbers = HashMap::default();
             for byte in 1..=255_u8 {
                 let part = (of[usize::from(byte)], set.contains(byte));
                 let next = u8::try_from(numbers.len()).unwrap_or(u8::MAX);

@@ -1,6 +1,6 @@
 //! The words of an image, in the order in which they are found: header, byte class map, tables, plans, rows.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use ruleset::{Class, Object, Precedence, RuleId, RuleSet, precedence};
 
@@ -76,9 +76,9 @@ impl<'s> Writer<'s> {
             planner: Planner::new(set, names),
             precedence: set.numbered().map(|(id, rule)| precedence(id, rule)).collect(),
             source_classes: vec![vec![]],
-            plan_of_rules: HashMap::new(),
-            plan_offsets: HashMap::new(),
-            line_offsets: HashMap::new(),
+            plan_of_rules: HashMap::default(),
+            plan_offsets: HashMap::default(),
+            line_offsets: HashMap::default(),
         };
         writer.words[at::MAGIC] = MAGIC;
         writer.words[at::VERSION] = VERSION;
@@ -100,7 +100,7 @@ impl<'s> Writer<'s> {
     }
 
     fn source_table(&mut self) {
-        let mut numbers = HashMap::from([(vec![], 0)]);
+        let mut numbers = HashMap::from_iter([(vec![], 0)]);
         let mut table = vec![];
         for marks in &self.automaton.path_classes {
             let is_source = |&mark: &u32| self.names.is_source[mark as usize];

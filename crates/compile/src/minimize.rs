@@ -3,7 +3,9 @@
 //! States without depth are refined as Moore did. States with depth form a forest over them, so one pass from the
 //! deepest up finds their equals by their rows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::subset::Automaton;
 
@@ -65,7 +67,7 @@ impl Equals<'_> {
             }
             blocks = count;
         }
-        let mut first = HashMap::new();
+        let mut first = HashMap::default();
         for &state in &flat {
             self.representative[state as usize] =
                 *first.entry(block[state as usize]).or_insert(state);
@@ -76,7 +78,7 @@ impl Equals<'_> {
         let depths = &self.automaton.depths;
         let mut deep: Vec<u32> = self.states().filter(|&s| depths[s as usize].is_some()).collect();
         deep.sort_by_key(|&state| std::cmp::Reverse(depths[state as usize]));
-        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut known: HashMap<Vec<u32>, u32> = HashMap::default();
         for state in self.states().filter(|&s| self.representative[s as usize] == s) {
             known.insert(self.canonical(state), state);
         }
@@ -126,7 +128,7 @@ fn number<K: std::hash::Hash + Eq>(
     numbers: &mut [u32],
     mut key: impl FnMut(u32) -> K,
 ) -> usize {
-    let mut known = HashMap::new();
+    let mut known = HashMap::default();
     for &state in states {
         let next = u32::try_from(known.len()).unwrap_or(UNKNOWN);
         numbers[state as usize] = *known.entry(key(state)).or_insert(next);

@@ -11,7 +11,7 @@ use ruleset::{Glob, Object, PathSet, RuleId, RuleSet, SubjectPath, Token};
 use crate::{
     CompileError,
     layout::ARG_SET_WORDS,
-    nfa::Nfa,
+    nfa::{Nfa, StateId},
     trie::{ARGUMENTS, NAMES, PATHS, Trie},
 };
 
@@ -21,6 +21,10 @@ const MAX_ARGUMENTS: usize = ARG_SET_WORDS * 32 - 1;
 pub(crate) struct Names {
     pub(crate) trie: Trie,
     pub(crate) nfa: Nfa,
+    /// Where in the trie states of the automaton come alive: behind literal prefixes and directories.
+    starts: BTreeMap<String, Vec<StateId>>,
+    /// The start of all patterns with one literal prefix.
+    pattern_starts: BTreeMap<String, StateId>,
     /// Multi-call binaries by their number in the trie.
     pub(crate) multicall: Vec<String>,
     /// Mark of the object of each rule; `None` for objects that are no paths.
@@ -40,6 +44,8 @@ impl Names {
         let mut names = Self {
             trie: Trie::new(),
             nfa: Nfa::default(),
+            starts: BTreeMap::new(),
+            pattern_starts: BTreeMap::new(),
             multicall: vec![],
             object_of: vec![None; set.rules.len()],
             source_of: vec![None; set.rules.len()],
@@ -48,6 +54,7 @@ impl Names {
             arguments: BTreeMap::new(),
         };
         names.add_objects(set)?;
+        names.plant_starts();
         names.add_sources(set);
         names.add_arguments(set)?;
         names.add_multicall(&set.multicall);
@@ -90,8 +97,7 @@ impl Names {
                 let itself = if dir.is_empty() { "/" } else { dir };
                 self.trie.insert(PATHS, itself.as_bytes()).directories.push(mark);
                 let contents = self.nfa.add_contents(*recursive, mark);
-                let alive = self.nfa.closure(contents);
-                self.trie.insert(PATHS, format!("{dir}/").as_bytes()).spawns.extend(alive);
+                self.starts.entry(format!("{dir}/")).or_default().push(contents);
             }
             PathObject::Pattern(pattern) => {
                 let glob = Glob::parse(pattern).map_err(|error| {
@@ -100,13 +106,29 @@ impl Names {
                 })?;
                 let literals =
                     glob.tokens.iter().take_while(|t| matches!(t, Token::Literal(_))).count();
-                let tail = self.nfa.add_tokens(&glob.tokens[literals..], mark);
-                let alive = self.nfa.closure(tail);
-                let prefix = glob.literal_prefix();
-                self.trie.insert(PATHS, prefix.as_bytes()).spawns.extend(alive);
+                let start = self.pattern_start(glob.literal_prefix(), mark);
+                self.nfa.add_tokens(start, &glob.tokens[literals..], mark);
             }
         }
         Ok(())
+    }
+
+    fn pattern_start(&mut self, prefix: String, mark: u32) -> StateId {
+        if let Some(&known) = self.pattern_starts.get(&prefix) {
+            return known;
+        }
+        let start = self.nfa.new_state(mark);
+        self.starts.entry(prefix.clone()).or_default().push(start);
+        self.pattern_starts.insert(prefix, start);
+        start
+    }
+
+    /// Once all patterns are known: their common start may still have grown until then.
+    fn plant_starts(&mut self) {
+        for (prefix, starts) in std::mem::take(&mut self.starts) {
+            let alive = starts.into_iter().flat_map(|start| self.nfa.closure(start)).collect();
+            self.trie.insert(PATHS, prefix.as_bytes()).spawns = alive;
+        }
     }
 
     fn add_sources(&mut self, set: &RuleSet) {

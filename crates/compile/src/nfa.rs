@@ -3,6 +3,7 @@
 
 use regex_syntax::utf8::Utf8Sequences;
 use ruleset::{CharacterClass, Token};
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::bytes::ByteSet;
 
@@ -12,14 +13,18 @@ pub(crate) type StateId = u32;
 #[derive(Default)]
 pub(crate) struct Nfa {
     states: Vec<State>,
+    /// Patterns share the states of the tokens with which they begin, so that a hundred patterns below one `**`
+    /// keep one state alive there.
+    shared: HashMap<(StateId, Token), StateId>,
 }
 
 pub(crate) struct State {
     epsilon: Vec<StateId>,
     pub(crate) moves: Vec<(ByteSet, StateId)>,
-    /// The named thing that this state is part of.
+    /// The named thing that this state was made for; others may share it.
     pub(crate) mark: u32,
-    pub(crate) accepting: bool,
+    /// The named things that end here.
+    pub(crate) accepts: Vec<u32>,
 }
 
 impl Nfa {
@@ -31,12 +36,20 @@ impl Nfa {
         &self.states
     }
 
-    /// The tail of a pattern, behind its literal prefix.
-    pub(crate) fn add_tokens(&mut self, tokens: &[Token], mark: u32) -> StateId {
-        let start = self.new_state(mark);
-        let end = self.tokens(tokens, start, mark);
-        self.states[end as usize].accepting = true;
-        start
+    /// The tail of a pattern, behind its literal prefix. Patterns with equal prefixes have the same `start`.
+    pub(crate) fn add_tokens(&mut self, start: StateId, tokens: &[Token], mark: u32) {
+        let mut end = start;
+        for token in tokens {
+            let key = (end, token.clone());
+            end = if let Some(&known) = self.shared.get(&key) {
+                known
+            } else {
+                let next = self.token(token, end, mark);
+                self.shared.insert(key, next);
+                next
+            };
+        }
+        self.states[end as usize].accepts.push(mark);
     }
 
     /// What lies in a directory, behind its closing slash.
@@ -46,7 +59,7 @@ impl Nfa {
         let bytes = if recursive { ByteSet::all() } else { ByteSet::all().without(b'/') };
         self.states[start as usize].moves.push((bytes, inside));
         self.states[inside as usize].moves.push((bytes, inside));
-        self.states[inside as usize].accepting = true;
+        self.states[inside as usize].accepts.push(mark);
         start
     }
 
@@ -62,19 +75,23 @@ impl Nfa {
             }
             next += 1;
         }
-        seen.retain(|&id| self.state(id).accepting || !self.state(id).moves.is_empty());
+        seen.retain(|&id| !self.state(id).accepts.is_empty() || !self.state(id).moves.is_empty());
         seen.sort_unstable();
         seen
     }
 
-    fn new_state(&mut self, mark: u32) -> StateId {
+    pub(crate) fn new_state(&mut self, mark: u32) -> StateId {
         let id = StateId::try_from(self.states.len()).unwrap_or(StateId::MAX);
-        self.states.push(State { epsilon: vec![], moves: vec![], mark, accepting: false });
+        self.states.push(State { epsilon: vec![], moves: vec![], mark, accepts: vec![] });
         id
     }
 
     fn tokens(&mut self, tokens: &[Token], start: StateId, mark: u32) -> StateId {
-        tokens.iter().fold(start, |from, token| match token {
+        tokens.iter().fold(start, |from, token| self.token(token, from, mark))
+    }
+
+    fn token(&mut self, token: &Token, from: StateId, mark: u32) -> StateId {
+        match token {
             Token::Literal(c) => self.characters(&[(*c, *c)], from, mark),
             Token::AnyCharacter => self.characters(&complement(&[('/', '/')]), from, mark),
             Token::Class(class) => self.characters(&class_ranges(class), from, mark),
@@ -90,7 +107,7 @@ impl Nfa {
                 }
                 end
             }
-        })
+        }
     }
 
     /// A state of its own, so that what came before is not repeated with the run.

@@ -3,10 +3,11 @@
 //! Tiers are flattened: where a cluster rule permits under a condition, the steps of the namespaced tier are repeated
 //! under that condition before it, so that the first step that holds decides.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use policy::Action;
 use ruleset::{Class, Posture, Rule, RuleId, RuleSet, Tier};
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
     CompileError,
@@ -97,12 +98,15 @@ enum Outcome {
 pub(crate) struct Planner<'s> {
     set: &'s RuleSet,
     names: &'s Names,
+    allow_listed: BTreeSet<Class>,
     pub(crate) arguments: ArgumentSets,
 }
 
 impl<'s> Planner<'s> {
     pub(crate) fn new(set: &'s RuleSet, names: &'s Names) -> Self {
-        Self { set, names, arguments: ArgumentSets::default() }
+        let allows = set.rules.iter().filter(|rule| rule.action == Action::Allow);
+        let allow_listed = allows.map(|rule| rule.object.class()).collect();
+        Self { set, names, allow_listed, arguments: ArgumentSets::default() }
     }
 
     /// The plan of one class for rules that all concern the object and the source, first in precedence first.
@@ -124,7 +128,7 @@ impl<'s> Planner<'s> {
         }
         let [cluster, namespaced] = tiers.map(|steps| self.pruned(steps));
         let mut verdicts = self.flattened(cluster, namespaced);
-        let default = if self.set.allow_listed(class) {
+        let default = if self.allow_listed.contains(&class) {
             Outcome::Posture(self.set.postures.of(class))
         } else {
             Outcome::Untouched

@@ -4,7 +4,7 @@
 //! paths and names thus never make the sets large; a set holds only the patterns and directories that are still
 //! alive, and its successors are computed once, whatever the trie nodes beside it.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
     CompileError,
@@ -16,8 +16,11 @@ use crate::{
     trie::{ARGUMENTS, DEAD, NAMES, Node, PATHS},
 };
 
-/// Upper limit of what the construction may hold before it is minimised: 64 MiB of transitions.
-const MAX_TRANSITIONS: usize = 16 << 20;
+/// Upper limit of what the construction may hold before it is minimised: 32 MiB of transitions.
+const MAX_TRANSITIONS: usize = 8 << 20;
+
+/// Upper limit of the pattern states in all sets together; it keeps hopeless pattern mixtures from taking long.
+const MAX_SET_MEMBERS: usize = 2 << 20;
 
 /// An automaton over byte classes.
 pub(crate) struct Automaton {
@@ -100,6 +103,7 @@ struct Machine<'n> {
     slash: usize,
     sets: Vec<LiveSet>,
     set_ids: HashMap<SetKind, SetId>,
+    set_members: usize,
     unions: HashMap<(SetId, Node), SetId>,
     /// Closure of each pattern state.
     closures: Vec<Vec<StateId>>,
@@ -126,16 +130,17 @@ impl<'n> Machine<'n> {
             slash: classes.class_of(b'/'),
             classes,
             sets: vec![],
-            set_ids: HashMap::new(),
-            unions: HashMap::new(),
+            set_ids: HashMap::default(),
+            set_members: 0,
+            unions: HashMap::default(),
             closures,
             applet_sets: vec![],
             triples: vec![],
-            ids: HashMap::new(),
+            ids: HashMap::default(),
             outputs: vec![],
             successors: vec![],
             path_classes: vec![vec![]],
-            path_class_ids: HashMap::from([(vec![], 0)]),
+            path_class_ids: HashMap::from_iter([(vec![], 0)]),
         };
         machine.intern_set(SetKind::Live(vec![]));
         machine
@@ -158,7 +163,8 @@ impl<'n> Machine<'n> {
     fn expand_all(&mut self) -> Result<(), CompileError> {
         let mut next = 0;
         while next < self.triples.len() {
-            if self.triples.len() * self.classes.len() > MAX_TRANSITIONS {
+            let transitions = self.triples.len() * self.classes.len();
+            if transitions > MAX_TRANSITIONS || self.set_members > MAX_SET_MEMBERS {
                 return Err(CompileError::TooLarge { limit: MAX_WORDS, culprit: self.culprit() });
             }
             self.expand(next);
@@ -248,13 +254,12 @@ impl<'n> Machine<'n> {
         let mut distinct: Vec<ByteSet> = moves.iter().map(|(set, _)| *set).collect();
         distinct.sort_unstable();
         distinct.dedup();
-        let groups = ByteClasses::of_sets(distinct);
-        let mut successor_of = vec![None; groups.len()];
+        let mut successor_of: HashMap<Vec<u64>, SetId> = HashMap::default();
         let mut steps = Vec::with_capacity(self.classes.len());
         for class in 0..self.classes.len() {
             let byte = self.classes.representatives()[class];
-            let group = groups.class_of(byte);
-            let successor = successor_of[group].unwrap_or_else(|| {
+            let group = membership(&distinct, byte);
+            let successor = successor_of.get(&group).copied().unwrap_or_else(|| {
                 let mut next: Vec<StateId> = moves
                     .iter()
                     .filter(|(set, _)| set.contains(byte))
@@ -264,7 +269,7 @@ impl<'n> Machine<'n> {
                 next.dedup();
                 self.intern_set(SetKind::Live(next))
             });
-            successor_of[group] = Some(successor);
+            successor_of.insert(group, successor);
             steps.push(successor);
         }
         steps
@@ -298,13 +303,12 @@ impl<'n> Machine<'n> {
         let marks = match &kind {
             SetKind::Fixed(marks) => marks.clone(),
             SetKind::Live(states) => sorted(
-                states
-                    .iter()
-                    .map(|&id| self.names.nfa.state(id))
-                    .filter(|state| state.accepting)
-                    .map(|state| state.mark),
+                states.iter().flat_map(|&id| self.names.nfa.state(id).accepts.iter().copied()),
             ),
         };
+        if let SetKind::Live(states) = &kind {
+            self.set_members += states.len();
+        }
         let id = SetId(u32::try_from(self.sets.len()).unwrap_or(UNKNOWN));
         let strays = vec![UNKNOWN; self.classes.len()];
         self.sets.push(LiveSet { kind: kind.clone(), marks, steps: vec![], strays });
@@ -367,6 +371,14 @@ impl<'n> Machine<'n> {
             None => "the number and length of exact paths".to_owned(),
         }
     }
+}
+
+/// Which of the sets have the byte, as bits.
+fn membership(sets: &[ByteSet], byte: u8) -> Vec<u64> {
+    let bits = |sets: &[ByteSet]| {
+        sets.iter().rev().fold(0, |bits, set| bits << 1 | u64::from(set.contains(byte)))
+    };
+    sets.chunks(64).map(bits).collect()
 }
 
 fn sorted(marks: impl Iterator<Item = u32>) -> Vec<u32> {

@@ -57,9 +57,8 @@ impl BpfEnforcer {
         let sensor = Sensor::load(options)?;
         let directory = Arc::new(RwLock::new(Directory::default()));
         let (sender, receiver) = sync_channel(EVENT_QUEUE);
-        let reader = sensor
-            .reader()
-            .map_err(|source| LoadError::Refused { object: "rings", source })?;
+        let reader =
+            sensor.reader().map_err(|source| LoadError::Refused { object: "rings", source })?;
         let known = Arc::clone(&directory);
         thread::Builder::new()
             .name("kernel-rings".to_owned())
@@ -97,15 +96,22 @@ impl BpfEnforcer {
     }
 
     /// The image of a rule set, compiled and written unless another workload uses it already.
-    fn image(&mut self, workload: &WorkloadKey, rules: &Arc<RuleSet>) -> Result<(Region, u32), EnforceError> {
+    fn image(
+        &mut self,
+        workload: &WorkloadKey,
+        rules: &Arc<RuleSet>,
+    ) -> Result<(Region, u32), EnforceError> {
         if let Some(image) = self.images.get_mut(rules) {
             image.users += 1;
             return Ok((image.region, image.number));
         }
-        let too_large = |reason: String| EnforceError::TooLarge { workload: workload.clone(), reason };
+        let too_large =
+            |reason: String| EnforceError::TooLarge { workload: workload.clone(), reason };
         let compiled = compile::compile(rules).map_err(|error| too_large(error.to_string()))?;
-        let region =
-            self.sensor.write_image(&compiled.words).map_err(|error| too_large(error.to_string()))?;
+        let region = self
+            .sensor
+            .write_image(&compiled.words)
+            .map_err(|error| too_large(error.to_string()))?;
         let number = self.next_image;
         self.next_image = self.next_image.checked_add(1).unwrap_or(1);
         self.write_directory(|d| d.image_made(number, rules));
@@ -142,7 +148,9 @@ impl BpfEnforcer {
         match placement {
             Placement::Host => self.sensor.set_host_slot(placed.slot, placed.generation),
             Placement::Container { cgroup, .. } => {
-                for id in cgroup_ids(cgroup).map_err(|e| kernel("reading the control group")(e.into()))? {
+                for id in
+                    cgroup_ids(cgroup).map_err(|e| kernel("reading the control group")(e.into()))?
+                {
                     if placed.cgroups.contains(&id) {
                         continue;
                     }
@@ -198,7 +206,8 @@ impl Enforcer for BpfEnforcer {
         let image = if rules.rules.is_empty() { None } else { Some(self.image(workload, rules)?) };
         self.sensor.set_image(slot, image);
         let now = image.is_some().then(|| Arc::clone(rules));
-        let before = self.placed.get_mut(workload).and_then(|p| std::mem::replace(&mut p.rules, now));
+        let before =
+            self.placed.get_mut(workload).and_then(|p| std::mem::replace(&mut p.rules, now));
         if let Some(before) = before {
             self.release(&before);
         }

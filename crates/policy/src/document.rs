@@ -8,7 +8,7 @@ use crate::{
     yaml::{self, Node, Position},
 };
 
-pub(crate) const API_VERSION: &str = "security.kubearmor.com/v1";
+const API_VERSION: &str = "security.kubearmor.com/v1";
 /// Kubernetes' limit for the name of an object.
 const MAX_NAME: usize = 253;
 
@@ -51,11 +51,12 @@ pub(crate) fn read_documents(text: &str, report: &mut Report<'_>) -> Vec<Node> {
     let mut roots = Vec::new();
     let errors = report.errors();
     for document in stream.documents {
-        match document.root {
-            Ok(root) => roots.extend(root),
+        match document {
+            Ok(document) => roots.extend(document.root),
             Err(fault) => {
                 let message = format!("is neither YAML nor JSON: {}", fault.message);
-                report.add(Severity::Error, "syntax", (fault.at, ""), message, None);
+                let hint = fault.message.contains("tab").then(|| "indent with spaces".to_owned());
+                report.add(Severity::Error, "syntax", (fault.at, ""), message, hint);
             }
         }
     }
@@ -87,17 +88,17 @@ fn read_object(field: &Field<'_>, policies: &mut Vec<Policy>, report: &mut Repor
         }
         return;
     }
-    match Kind::parse(kind) {
-        Some(kind) => {
-            read_api_version(&mut fields, report);
-            policies.extend(read_policy(kind, fields, report));
-        }
-        None => {
-            let message = format!("unknown kind `{kind}`");
-            let hint = did_you_mean(kind, Kind::ALL.map(Kind::as_str));
-            report.error("unknown-kind", &kind_field, message, hint);
-        }
+    let Some(kind) = Kind::parse(kind) else {
+        let message = format!("unknown kind `{kind}`");
+        let hint = did_you_mean(kind, Kind::ALL.map(Kind::as_str));
+        report.error("unknown-kind", &kind_field, message, hint);
+        return;
+    };
+    if !fields.has("apiVersion") {
+        let hint = format!("write `apiVersion: {API_VERSION}`; Kubernetes asks for it");
+        fields.warning("missing-api-version", "has no `apiVersion`", &hint, report);
     }
+    policies.extend(read_policy(kind, fields, report));
 }
 
 impl Kind {
@@ -112,14 +113,6 @@ impl Kind {
     pub fn is_namespaced(self) -> bool {
         self == Self::Container
     }
-}
-
-fn read_api_version(fields: &mut Fields<'_>, report: &mut Report<'_>) {
-    if !fields.has("apiVersion") {
-        let hint = format!("write `apiVersion: {API_VERSION}`; Kubernetes asks for it");
-        fields.warning("missing-api-version", "has no `apiVersion`", &hint, report);
-    }
-    check_api_version(fields, report);
 }
 
 fn check_api_version(fields: &mut Fields<'_>, report: &mut Report<'_>) {
@@ -140,7 +133,6 @@ pub(crate) fn read_event_object(
 ) -> Option<Policy> {
     let mut fields = field.fields(report)?;
     let kind = read_event_kind(default_kind, &mut fields, report)?;
-    check_api_version(&mut fields, report);
     read_policy(kind, fields, report)
 }
 
@@ -174,14 +166,13 @@ fn read_event_kind(
 /// The policy, unless anything in it is an error.
 fn read_policy(kind: Kind, mut fields: Fields<'_>, report: &mut Report<'_>) -> Option<Policy> {
     let before = report.errors();
+    check_api_version(&mut fields, report);
     let id = read_id(kind, &mut fields, report);
-    let spec = match fields.get("spec", report) {
-        Some(field) => spec::read(kind, &field, report),
-        None => {
-            fields.error("empty-spec", "has no `spec`", "write a `spec` with a rule", report);
-            None
-        }
-    };
+    let spec_field = fields.get("spec", report);
+    if spec_field.is_none() {
+        fields.error("empty-spec", "has no `spec`", "write a `spec` with a rule", report);
+    }
+    let spec = spec_field.and_then(|field| spec::read(kind, &field, report));
     // Clients send it along; what it says is not the author's.
     let _ = fields.get("status", report);
     fields.finish(report);
@@ -199,6 +190,7 @@ fn read_id(kind: Kind, fields: &mut Fields<'_>, report: &mut Report<'_>) -> Opti
     };
     // The other fields of the metadata are Kubernetes' business.
     let mut metadata = metadata.fields(report)?;
+    let before = report.errors();
     // Stored events of other agents have the second spelling.
     let name = metadata
         .text("name", report)
@@ -209,7 +201,9 @@ fn read_id(kind: Kind, fields: &mut Fields<'_>, report: &mut Report<'_>) -> Opti
         .or_else(|| metadata.text("namespaceName", report))
         .filter(|(_, namespace)| !namespace.is_empty());
     let Some((name_field, name)) = name else {
-        metadata.error("missing-name", "has no `name`", hint, report);
+        if report.errors() == before {
+            metadata.error("missing-name", "has no `name`", hint, report);
+        }
         return None;
     };
     check_name(&name_field, name, report)?;

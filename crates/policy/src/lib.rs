@@ -13,7 +13,7 @@ mod document;
 mod event;
 mod model;
 mod path;
-pub mod pattern;
+mod pattern;
 mod pending;
 mod protocol;
 mod reader;

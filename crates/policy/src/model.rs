@@ -83,14 +83,14 @@ pub struct Spec {
     pub syscalls: Vec<SyscallRule>,
     pub presets: Vec<PresetRule>,
     pub devices: Vec<DeviceRule>,
-    /// Native AppArmor rules, passed through by the AppArmor enforcer only.
+    /// Native `AppArmor` rules, passed through by that enforcer only.
     pub apparmor: Option<String>,
     pub firewall: Vec<FirewallRule>,
-    /// `level` of a network policy; `Pod` if absent.
+    /// What a network policy concerns; means nothing for other kinds.
     pub firewall_level: FirewallLevel,
 }
 
-/// Whom a policy concerns. All parts are ANDed; nothing at all selects the whole namespace (or cluster).
+/// Whom a policy concerns. All parts must hold; nothing at all selects the whole namespace (or cluster).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
     /// Without `kubearmor.io/container.name`, which becomes [`Selector::containers`].

@@ -87,7 +87,7 @@ pub(crate) fn pattern(
             return None;
         }
     };
-    if !parsed.can_begin_with('/') {
+    if !parsed.can_match_absolute() {
         never(field, "paths begin with `/`", &format!("write `/**/{text}`"), report);
     }
     if parsed.has_shell_negation() {

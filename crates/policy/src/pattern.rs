@@ -1,15 +1,15 @@
 //! The syntax of path patterns: `?`, `*`, `**`, `[abc]`, `[a-z]`, `[^a]`, `{a,b}` and `\` escapes.
 //!
-//! A pattern is anchored at both ends. What it matches is decided elsewhere; here it is taken apart.
+//! Here a pattern is only checked; what it matches is `ruleset`'s business.
 
 use thiserror::Error;
 
 /// A pattern taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern(pub Vec<Element>);
+pub(crate) struct Pattern(Vec<Element>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Element {
+pub(crate) enum Element {
     Literal(char),
     /// `?`: one character, not `/`.
     AnyOne,
@@ -17,7 +17,8 @@ pub enum Element {
     AnyRun,
     /// `**`: any run.
     AnyDepth,
-    /// `[a-z]`, `[^a-z]`: one character of these ranges (both ends included), or of none of them.
+    /// `[a-z]`, `[^a-z]`: one character of these ranges (both ends included), or of none of them;
+    /// never `/`.
     Class {
         negated: bool,
         ranges: Vec<(char, char)>,
@@ -28,32 +29,29 @@ pub enum Element {
 
 /// Why a text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PatternError {
+pub(crate) enum PatternError {
     #[error("`[` is never closed")]
     OpenClass,
-    #[error("`[]` names no character")]
-    EmptyClass,
     #[error("the range `{0}-{1}` runs backwards")]
     BackwardRange(char, char),
     #[error("`{{` is never closed")]
     OpenAlternatives,
-    #[error("`}}` without `{{`")]
-    StrayBrace,
     #[error("`\\` at the end escapes nothing")]
     TrailingEscape,
     #[error("`{{` nested more than {MAX_NESTING} levels deep")]
     TooDeep,
 }
 
-const MAX_NESTING: usize = 8;
+/// How deep `{...}` may nest, so that a hostile pattern cannot exhaust the stack.
+const MAX_NESTING: usize = 32;
 
 impl Pattern {
-    pub fn parse(text: &str) -> Result<Self, PatternError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
         Parser { rest: text.chars().peekable(), depth: 0 }.sequence()
     }
 
     /// Whether a text contains a glob character that no `\` escapes.
-    pub fn is_written_in(text: &str) -> bool {
+    pub(crate) fn is_written_in(text: &str) -> bool {
         let mut chars = text.chars();
         while let Some(c) = chars.next() {
             match c {
@@ -67,7 +65,7 @@ impl Pattern {
 
     /// A text without glob characters as the path it names: `\` before a glob character or
     /// another `\` is taken away, any other stays (unit names have `\x2d`).
-    pub fn unescape(text: &str) -> String {
+    pub(crate) fn unescape(text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut chars = text.chars().peekable();
         while let Some(c) = chars.next() {
@@ -82,21 +80,17 @@ impl Pattern {
         out
     }
 
-    /// Whether it can match a text that begins with `first`.
-    pub(crate) fn can_begin_with(&self, first: char) -> bool {
+    /// Whether it can match a text that begins with `/`.
+    pub(crate) fn can_match_absolute(&self) -> bool {
         for element in &self.0 {
             match element {
-                Element::Literal(c) => return *c == first,
-                Element::AnyOne => return first != '/',
+                Element::Literal(c) => return *c == '/',
+                Element::AnyOne | Element::Class { .. } => return false,
                 // They may match nothing, so that what follows counts too.
-                Element::AnyRun if first == '/' => {}
-                Element::AnyRun | Element::AnyDepth => return true,
-                Element::Class { negated, ranges } => {
-                    let listed = ranges.iter().any(|(from, to)| (*from..=*to).contains(&first));
-                    return listed != *negated;
-                }
+                Element::AnyRun => {}
+                Element::AnyDepth => return true,
                 Element::Alternatives(alternatives) => {
-                    if alternatives.iter().any(|a| a.can_begin_with(first)) {
+                    if alternatives.iter().any(Self::can_match_absolute) {
                         return true;
                     }
                     if !alternatives.iter().any(Self::can_be_empty) {
@@ -158,7 +152,6 @@ impl Parser<'_> {
             '*' => Element::AnyRun,
             '[' => self.class()?,
             '{' => self.alternatives()?,
-            '}' => return Err(PatternError::StrayBrace),
             '\\' => Element::Literal(self.escaped()?),
             c => Element::Literal(c),
         })
@@ -173,8 +166,8 @@ impl Parser<'_> {
         let mut ranges = Vec::new();
         loop {
             let from = match self.rest.next().ok_or(PatternError::OpenClass)? {
-                ']' if ranges.is_empty() => return Err(PatternError::EmptyClass),
-                ']' => return Ok(Element::Class { negated, ranges }),
+                // A bracket that comes first stands for itself, as everywhere else globs are read.
+                ']' if !ranges.is_empty() => return Ok(Element::Class { negated, ranges }),
                 c => self.class_member(c)?,
             };
             ranges.push((from, self.range_end(from)?));
@@ -249,17 +242,20 @@ mod tests {
         for (text, error) in [
             ("/a[b", PatternError::OpenClass),
             ("/a[", PatternError::OpenClass),
-            ("/a[]", PatternError::EmptyClass),
-            ("/a[^]", PatternError::EmptyClass),
+            ("/a[]", PatternError::OpenClass),
+            ("/a[^]", PatternError::OpenClass),
             ("/a[z-a]", PatternError::BackwardRange('z', 'a')),
             ("/a{b,c", PatternError::OpenAlternatives),
-            ("/a}b", PatternError::StrayBrace),
             ("/a\\", PatternError::TrailingEscape),
-            ("{{{{{{{{{a}}}}}}}}}", PatternError::TooDeep),
         ] {
             assert_eq!(Pattern::parse(text), Err(error), "{text}");
         }
-        assert!(Pattern::parse("/a,b]").is_ok());
+        let nested = |depth| "{".repeat(depth) + &"}".repeat(depth);
+        assert!(Pattern::parse(&nested(MAX_NESTING)).is_ok());
+        assert_eq!(Pattern::parse(&nested(MAX_NESTING + 1)), Err(PatternError::TooDeep));
+        for text in ["/a,b]", "/a}b", "/[]a]", "/{}", "/{a}", "/[^]]"] {
+            assert!(Pattern::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]
@@ -282,10 +278,10 @@ mod tests {
             ("{x,/}a", true),
             ("a*", false),
             ("?/a", false),
-            ("[^a]b", true),
+            ("[^a]b", false),
             ("", false),
         ] {
-            assert_eq!(Pattern::parse(text).unwrap().can_begin_with('/'), can, "{text}");
+            assert_eq!(Pattern::parse(text).unwrap().can_match_absolute(), can, "{text}");
         }
     }
 }

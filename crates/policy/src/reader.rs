@@ -67,6 +67,11 @@ impl<'a> Report<'a> {
         self.add(Severity::Warning, code, field.place(), message, Some(hint.into()));
     }
 
+    /// Whether a further finding would be left out, so that its hint need not be sought.
+    fn is_full(&self) -> bool {
+        self.errors > 0 && self.found.len() >= MAX_FINDINGS
+    }
+
     /// How many errors there were so far, to tell whether a part was read without one.
     pub(crate) fn errors(&self) -> usize {
         self.errors
@@ -172,6 +177,22 @@ impl<'t> Field<'t> {
         }
     }
 
+    /// What the text stands for in a table of names, which `same` compares; an error if it is none of them.
+    pub(crate) fn one_of<T: Copy>(
+        &self,
+        known: &[(&str, T)],
+        what: &str,
+        same: fn(&str, &str) -> bool,
+        report: &mut Report<'_>,
+    ) -> Option<T> {
+        let text = self.text(report)?;
+        let found = known.iter().find(|(name, _)| same(name, text)).map(|(_, value)| *value);
+        if found.is_none() {
+            self.unknown_name(text, what, known.iter().map(|(name, _)| *name), report);
+        }
+        found
+    }
+
     /// Reports that `written` is none of the names of `what`.
     pub(crate) fn unknown_name<'n>(
         &self,
@@ -180,8 +201,9 @@ impl<'t> Field<'t> {
         names: impl IntoIterator<Item = &'n str>,
         report: &mut Report<'_>,
     ) {
-        let message = format!("`{written}` is not {what}");
-        report.error("invalid-value", self, message, did_you_mean(written, names));
+        let message = format!("`{}` is not {what}", shortened(written));
+        let hint = if report.is_full() { None } else { did_you_mean(written, names) };
+        report.error("invalid-value", self, message, hint);
     }
 
     fn wrong_type<T>(
@@ -285,7 +307,7 @@ impl<'t> Fields<'t> {
     /// Warns of every field that nobody asked for.
     pub(crate) fn finish(self, report: &mut Report<'_>) {
         for entry in &self.map.entries {
-            if !self.known.contains(&entry.key.as_str()) {
+            if !report.is_full() && !self.known.contains(&entry.key.as_str()) {
                 let path = self.path_of(&entry.key);
                 let hint = did_you_mean(&entry.key, self.known.iter().copied());
                 let message = "is no field of this place and is passed over";
@@ -305,7 +327,9 @@ pub(crate) fn warn_of_repeated_keys(field: &Field<'_>, report: &mut Report<'_>) 
         Value::Scalar(_) => {}
         Value::List(_) => {
             let items = field.items(report);
-            items.iter().for_each(|item| warn_of_repeated_keys(item, report));
+            for item in &items {
+                warn_of_repeated_keys(item, report);
+            }
         }
         Value::Map(map) => {
             let Some(fields) = field.fields(report) else { return };

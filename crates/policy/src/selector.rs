@@ -82,19 +82,15 @@ fn read_expression(
     fields: &mut Fields<'_>,
     report: &mut Report<'_>,
 ) -> Option<Expression> {
-    let key = required(fields, "key", report).and_then(|(field, text)| {
-        let known: &[_] = match kind {
-            Kind::Cluster => {
-                &[("label", ExpressionKey::Label), ("namespace", ExpressionKey::Namespace)]
-            }
-            _ => &[("label", ExpressionKey::Label)],
-        };
-        known_name(known, &field, text, "an expression key", report)
-    });
-    let operator = required(fields, "operator", report).and_then(|(field, text)| {
-        let known = [("In", Operator::In), ("NotIn", Operator::NotIn)];
-        known_name(&known, &field, text, "an operator", report)
-    });
+    const LABEL: (&str, ExpressionKey) = ("label", ExpressionKey::Label);
+    const NAMESPACE: (&str, ExpressionKey) = ("namespace", ExpressionKey::Namespace);
+    const OPERATORS: [(&str, Operator); 2] = [("In", Operator::In), ("NotIn", Operator::NotIn)];
+
+    let keys: &[_] = if kind == Kind::Cluster { &[LABEL, NAMESPACE] } else { &[LABEL] };
+    let key = required(fields, "key", report)
+        .and_then(|field| field.one_of(keys, "an expression key", exactly, report));
+    let operator = required(fields, "operator", report)
+        .and_then(|field| field.one_of(&OPERATORS, "an operator", exactly, report));
     let values = values(fields, key, report);
     Some(Expression { key: key?, operator: operator?, values })
 }
@@ -125,24 +121,15 @@ fn required<'t>(
     fields: &mut Fields<'t>,
     key: &'static str,
     report: &mut Report<'_>,
-) -> Option<(Field<'t>, &'t str)> {
-    if !fields.has(key) {
+) -> Option<Field<'t>> {
+    let field = fields.get(key, report);
+    if field.is_none() {
         let example = "write `{key: label, operator: In, values: [app=web]}`";
         fields.error("missing-field", format!("has no `{key}`"), example, report);
     }
-    fields.text(key, report)
+    field
 }
 
-fn known_name<T: Copy>(
-    known: &[(&str, T)],
-    field: &Field<'_>,
-    text: &str,
-    what: &str,
-    report: &mut Report<'_>,
-) -> Option<T> {
-    let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-    if found.is_none() {
-        field.unknown_name(text, what, known.iter().map(|(name, _)| *name), report);
-    }
-    found
+fn exactly(a: &str, b: &str) -> bool {
+    a == b
 }

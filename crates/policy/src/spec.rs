@@ -82,14 +82,10 @@ fn read_sections(spec: &mut Spec, fields: &mut Fields<'_>, level: &Level, report
 fn firewall_level(fields: &mut Fields<'_>, report: &mut Report<'_>) -> FirewallLevel {
     const NAMES: [(&str, FirewallLevel); 2] =
         [("Pod", FirewallLevel::Pod), ("Policy", FirewallLevel::Policy)];
-    let Some((field, text)) = fields.text("level", report) else { return FirewallLevel::Pod };
-    match NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-        Some((_, level)) => *level,
-        None => {
-            field.unknown_name(text, "a level", NAMES.map(|(name, _)| name), report);
-            FirewallLevel::Pod
-        }
-    }
+    fields
+        .get("level", report)
+        .and_then(|field| field.one_of(&NAMES, "a level", str::eq_ignore_ascii_case, report))
+        .unwrap_or_default()
 }
 
 impl Spec {

@@ -43,7 +43,7 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Scalar {
     pub text: String,
-    /// Written without quotes, so that it may be a number, a truth value or null.
+    /// Written without quotes (and without `!!str`), so that it may be a number, a truth value or null.
     pub plain: bool,
 }
 
@@ -113,11 +113,10 @@ impl Map {
     }
 }
 
-/// One document of a stream.
+/// One document of a stream; an empty one has no root.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// The tree (`None` if the document is empty), or why there is none.
-    pub root: Result<Option<Node>, Fault>,
+    pub root: Option<Node>,
 }
 
 /// Why a document is not YAML.
@@ -135,7 +134,7 @@ impl From<ScanError> for Fault {
 
 /// The documents of a text, and the first tab that stands outside of values and comments.
 pub(crate) struct Stream {
-    pub documents: Vec<Document>,
+    pub documents: Vec<Result<Document, Fault>>,
     pub tab: Option<Position>,
 }
 
@@ -145,14 +144,9 @@ pub(crate) fn read(text: &str) -> Stream {
     let mut parser = Parser::new_from_str_with_options(text, options);
     let mut documents = Vec::new();
     let mut covered = Vec::new();
-    loop {
-        let root = match read_document(&mut parser, &mut covered) {
-            Ok(Some(root)) => Ok(root),
-            Ok(None) => break,
-            Err(fault) => Err(fault),
-        };
-        let faulty = root.is_err();
-        documents.push(Document { root });
+    while let Some(document) = read_document(&mut parser, &mut covered).transpose() {
+        let faulty = document.is_err();
+        documents.push(document);
         if faulty && !matches!(parser.proceed_next_document(), Ok(true)) {
             break;
         }
@@ -160,24 +154,25 @@ pub(crate) fn read(text: &str) -> Stream {
     Stream { documents, tab: first_tab(text, &covered) }
 }
 
-/// `Ok(None)` at the end of the stream, `Ok(Some(None))` for an empty document.
+/// `None` at the end of the stream.
 fn read_document<'t>(
     events: &mut impl Iterator<Item = Result<(Event<'t>, Span), ScanError>>,
     covered: &mut Vec<std::ops::Range<usize>>,
-) -> Result<Option<Option<Node>>, Fault> {
+) -> Result<Option<Document>, Fault> {
     let mut builder = Builder::default();
     for event in events {
         let (event, span) = event?;
         let at = Position::of(span.start);
         match event {
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 covered.extend(span.byte_range());
-                let plain = style == ScalarStyle::Plain;
+                let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+                let plain = style == ScalarStyle::Plain && !is_text;
                 let value = Value::Scalar(Scalar { text: text.into_owned(), plain });
                 builder.add(Built { node: Node { at, value }, height: 1, size: 1 }, anchor)?;
             }
             Event::SequenceStart(_, anchor, _) => {
-                builder.open(at, anchor, Open::List(Vec::new()))?
+                builder.open(at, anchor, Open::List(Vec::new()))?;
             }
             Event::MappingStart(_, anchor, _) => {
                 builder.open(at, anchor, Open::Map(Map::default(), None))?;
@@ -187,7 +182,7 @@ fn read_document<'t>(
             Event::Comment(..) => covered.extend(span.byte_range()),
             Event::DocumentEnd => {
                 let root = builder.root.map(|built| built.node);
-                return Ok(Some(root.filter(|root| !is_empty(root))));
+                return Ok(Some(Document { root: root.filter(|root| !is_empty(root)) }));
             }
             Event::StreamEnd => return Ok(None),
             _ => {}
@@ -327,11 +322,11 @@ mod tests {
     fn only(text: &str) -> Node {
         let mut stream = read(text);
         assert_eq!(stream.documents.len(), 1, "{:?}", stream.documents);
-        stream.documents.remove(0).root.unwrap().unwrap()
+        stream.documents.remove(0).unwrap().root.unwrap()
     }
 
     fn fault(text: &str) -> Fault {
-        read(text).documents.remove(0).root.unwrap_err()
+        read(text).documents.remove(0).unwrap_err()
     }
 
     fn get<'n>(node: &'n Node, path: &[&str]) -> &'n Node {
@@ -370,7 +365,9 @@ mod tests {
         let shapes: Vec<_> = stream
             .documents
             .iter()
-            .map(|document| document.root.as_ref().map(Option::is_some).map_err(|_| ()))
+            .map(|document| {
+                document.as_ref().map(|document| document.root.is_some()).map_err(|_| ())
+            })
             .collect();
         assert_eq!(shapes, [Err(()), Ok(true), Ok(false), Ok(true)]);
     }
@@ -385,11 +382,9 @@ mod tests {
 
     #[test]
     fn aliases_do_not_multiply_without_limit() {
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..12 {
-            let previous = format!("*a{}, ", n - 1).repeat(10);
-            bomb.push_str(&format!("a{n}: &a{n} [{previous}]\n"));
-        }
+        let line = |n: usize| format!("a{n}: &a{n} [{}]\n", format!("*a{}, ", n - 1).repeat(10));
+        let bomb: String =
+            std::iter::once("a0: &a0 x\n".to_owned()).chain((1..12).map(line)).collect();
         assert!(fault(&bomb).message.contains("aliases"));
         assert!(fault("a: &a [*a]").message.contains("inside"));
     }
@@ -397,10 +392,9 @@ mod tests {
     #[test]
     fn depth_is_limited_with_and_without_aliases() {
         assert!(fault(&format!("{}{}", "[".repeat(200), "]".repeat(200))).message.contains("deep"));
-        let mut chain = String::from("a0: &a0 x\n");
-        for n in 1..200 {
-            chain.push_str(&format!("a{n}: &a{n} [[*a{}]]\n", n - 1));
-        }
+        let line = |n: usize| format!("a{n}: &a{n} [[*a{}]]\n", n - 1);
+        let chain: String =
+            std::iter::once("a0: &a0 x\n".to_owned()).chain((1..200).map(line)).collect();
         assert!(fault(&chain).message.contains("deep"));
     }
 
@@ -419,8 +413,8 @@ mod tests {
         for odd in
             ["a:\tx\n", "a: x\t\n", "a: x\t# c\n", "a:\t\n  b: x\n", "a: [x,\ty]\n", "- a\t\n"]
         {
-            assert!(read(odd).documents[0].root.is_ok(), "{odd:?}");
+            assert!(read(odd).documents[0].is_ok(), "{odd:?}");
         }
-        assert!(read("{\n\t\"a\": [\n\t\t1\n\t]\n}").documents[0].root.is_ok());
+        assert!(read("{\n\t\"a\": [\n\t\t1\n\t]\n}").documents[0].is_ok());
     }
 }

@@ -11,7 +11,7 @@ pub struct Glob {
     pub tokens: Vec<Token>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Token {
     Literal(char),
     /// `?`: one character, not `/`.
@@ -26,7 +26,7 @@ pub enum Token {
 }
 
 /// `[abc]`, `[a-z]`, `[^a]`. Never matches `/`, listed or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CharacterClass {
     pub negated: bool,
     /// Inclusive at both ends.

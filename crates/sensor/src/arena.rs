@@ -18,7 +18,9 @@ pub struct Region {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no room for an image of {needed} words: {free} of {ARENA_WORDS} words are free, the largest piece has {largest}")]
+#[error(
+    "no room for an image of {needed} words: {free} of {ARENA_WORDS} words are free, the largest piece has {largest}"
+)]
 pub struct ArenaFull {
     pub needed: u32,
     pub free: u32,

@@ -91,9 +91,10 @@ impl Sensor {
         let mut loaded = Loaded::default();
         let mut task_iterator = None;
         // The required ones first: if they fail there is no point in going on.
-        let order = REQUIRED.iter().copied().chain(
-            OBJECTS.iter().map(|(name, _)| *name).filter(|name| !REQUIRED.contains(name)),
-        );
+        let order = REQUIRED
+            .iter()
+            .copied()
+            .chain(OBJECTS.iter().map(|(name, _)| *name).filter(|name| !REQUIRED.contains(name)));
         for object in order {
             match load_object(object, &mut maps) {
                 Ok(attached) => {
@@ -243,11 +244,8 @@ impl Maps {
     }
 
     fn take(&mut self, name: &'static str) -> Result<MapHandle, LoadError> {
-        let at = self
-            .known
-            .iter()
-            .position(|(known, _)| known == name)
-            .ok_or(LoadError::NoMap(name))?;
+        let at =
+            self.known.iter().position(|(known, _)| known == name).ok_or(LoadError::NoMap(name))?;
         Ok(self.known.swap_remove(at).1)
     }
 
@@ -257,10 +255,7 @@ impl Maps {
     }
 }
 
-fn load_object(
-    object: &str,
-    maps: &mut Maps,
-) -> Result<Vec<(String, Link)>, libbpf_rs::Error> {
+fn load_object(object: &str, maps: &mut Maps) -> Result<Vec<(String, Link)>, libbpf_rs::Error> {
     let bytes = OBJECTS.iter().find(|(name, _)| *name == object).map_or(&[][..], |(_, b)| *b);
     let mut open = ObjectBuilder::default().name("ka")?.open_memory(bytes)?;
     for mut map in open.maps_mut() {

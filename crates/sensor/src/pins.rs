@@ -66,7 +66,11 @@ impl PinnedRuns {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => {
-                return Err(PinError { action: "listing pins in", path: self.root.clone(), source });
+                return Err(PinError {
+                    action: "listing pins in",
+                    path: self.root.clone(),
+                    source,
+                });
             }
         };
         Ok(entries.flatten().map(|entry| entry.path()).collect())

@@ -90,6 +90,7 @@ fn privileged() -> Result<(), String> {
     if rustix::process::geteuid().is_root() {
         Ok(())
     } else {
-        Err("not root; the agent needs CAP_BPF, CAP_PERFMON, CAP_MAC_ADMIN and CAP_SYS_ADMIN".to_owned())
+        Err("not root; the agent needs CAP_BPF, CAP_PERFMON, CAP_MAC_ADMIN and CAP_SYS_ADMIN"
+            .to_owned())
     }
 }

@@ -17,7 +17,7 @@ const SOCKET: &str = "/run/containerd/containerd.sock";
 const LOG: &str = "/var/log/containerd.log";
 const SNAPSHOTS: &str = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
 const PROBE: &str = "/usr/local/bin/probe";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Starts containerd and returns once it answers.
 pub(crate) fn start_containerd() -> Result<()> {

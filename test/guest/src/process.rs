@@ -9,8 +9,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 /// Search path of everything the guest starts.
-pub(crate) const PATH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts a program in a session of its own environment, as a login of root would see it.
 pub(crate) fn start(command: &mut Command) -> Result<Child> {

@@ -18,7 +18,7 @@ use crate::{
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Package lists younger than this are good enough for building images.
-const FRESH: Duration = Duration::from_secs(24 * 3600);
+const FRESH: Duration = Duration::from_hours(24);
 /// The suites the test bed draws from; the second of a pair names it in the security archive.
 const SUITES: [&str; 3] = ["bookworm", "trixie", "sid"];
 const SECURITY_SUITES: [&str; 2] = ["bookworm-security", "trixie-security"];
@@ -98,13 +98,18 @@ impl Archive {
     fn update(&self) -> Result<()> {
         let stamp = self.directory.join("updated");
         let sources = fs::read_to_string(self.sources_file())?;
-        let age = fs::metadata(&stamp).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+        let age =
+            fs::metadata(&stamp).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
         let same = fs::read_to_string(&stamp).is_ok_and(|written| written == sources);
         if same && age.is_some_and(|age| age < FRESH) {
             return Ok(());
         }
         step("fetching Debian's package lists", || {
-            program::run(self.apt("apt-get").args(["-q", "update", "-oAPT::Update::Error-Mode=any"]))
+            program::run(self.apt("apt-get").args([
+                "-q",
+                "update",
+                "-oAPT::Update::Error-Mode=any",
+            ]))
         })?;
         fs::write(stamp, sources)?;
         Ok(())
@@ -135,9 +140,18 @@ impl Archive {
 /// Other vendors use Debian's code names too, so the origin decides where it is known: a machine
 /// whose lists were never fetched knows none.
 fn mirrors_of(targets: &str) -> Result<Mirrors> {
-    let known: BTreeSet<&str> =
-        ["bullseye", "bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable"]
-            .into();
+    let known: BTreeSet<&str> = [
+        "bullseye",
+        "bookworm",
+        "trixie",
+        "forky",
+        "sid",
+        "oldstable",
+        "stable",
+        "testing",
+        "unstable",
+    ]
+    .into();
     let mut main = None;
     let mut security = None;
     for line in targets.lines() {

@@ -57,6 +57,8 @@ impl Series {
         let mut packages = vec![format!("{}{release}", self.naming().0)];
         if self == Self::V7_2 {
             packages.push(format!("linux-modules-{release}"));
+            // Says which modules are built in.
+            packages.push(format!("linux-base-{release}"));
         }
         packages
     }
@@ -158,18 +160,20 @@ impl Kernel {
         }
         let done = work.path().join("done");
         fs::create_dir(&done)?;
-        let image = [
-            tree.join("boot").join(format!("vmlinuz-{}", self.release)),
-            modules.join("vmlinuz"),
-        ]
-        .into_iter()
-        .find(|path| path.exists())
-        .with_context(|| format!("no vmlinuz in {packages:?}"))?;
+        let image =
+            [tree.join("boot").join(format!("vmlinuz-{}", self.release)), modules.join("vmlinuz")]
+                .into_iter()
+                .find(|path| path.exists())
+                .with_context(|| format!("no vmlinuz in {packages:?}"))?;
         fs::rename(image, done.join("vmlinuz"))?;
 
         program::run(command("depmod").arg("-b").arg(&tree).arg(&self.release))?;
         self.unpack_drivers(&tree, &done.join("insert"))?;
-        disk::make_ext4(&tree.join("lib/modules"), &done.join("modules.ext4"), disk::Size::Fitting)?;
+        disk::make_ext4(
+            &tree.join("lib/modules"),
+            &done.join("modules.ext4"),
+            disk::Size::Fitting,
+        )?;
         fs::rename(done, &self.directory)?;
         Ok(())
     }
@@ -208,7 +212,8 @@ fn insertions(plan: &str) -> Vec<PathBuf> {
 
 /// The file name without what tells of compression.
 fn module_file(path: &Path) -> Result<String> {
-    let name = path.file_name().and_then(|name| name.to_str()).context("a module without a name")?;
+    let name =
+        path.file_name().and_then(|name| name.to_str()).context("a module without a name")?;
     let end = name.find(".ko").with_context(|| format!("{name} is no module"))?;
     Ok(name[..end + ".ko".len()].to_owned())
 }

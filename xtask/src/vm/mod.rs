@@ -12,6 +12,7 @@ mod oci;
 mod rootfs;
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -81,8 +82,8 @@ pub(crate) struct Shape {
     /// The kernel's series
     #[arg(long, default_value = "6.12")]
     kernel: Series,
-    /// Virtual processors
-    #[arg(long, default_value_t = 4)]
+    /// Virtual processors; they take turns on one of this machine's
+    #[arg(long, default_value_t = 2)]
     smp: u32,
     /// MiB of memory
     #[arg(long, default_value_t = 3072)]
@@ -109,7 +110,7 @@ pub(crate) struct Run {
     /// Seconds until the machine is ended
     #[arg(long, default_value_t = 300)]
     deadline: u64,
-    /// Where the guest's /out goes
+    /// Where the guest's /out goes, and the console as console.log
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
     /// The program and its arguments
@@ -146,6 +147,7 @@ fn perform_run(checkout: &Checkout, run: Run) -> Result<ExitCode> {
     let out = run.out.as_deref().unwrap_or(unwanted.path());
     let since = Instant::now();
     let outcome = machine.run(&run.argv, out, &mut |line| println!("{line}"))?;
+    fs::write(out.join("console.log"), &outcome.console)?;
     eprintln!(
         "Linux {}: exit status {} after {:.1} s",
         machine.kernel.release,
@@ -167,12 +169,11 @@ fn machine(checkout: &Checkout, shape: Shape) -> Result<Machine> {
 
 /// Reads `HOSTPATH[:GUESTPATH]`; without the second the file keeps its name, in /root.
 fn file(text: &str) -> Result<(PathBuf, PathBuf), String> {
-    let (from, to) = match text.split_once(':') {
-        Some((from, to)) => (Path::new(from), PathBuf::from(to)),
-        None => {
-            let name = Path::new(text).file_name().ok_or("a path without a file name")?;
-            (Path::new(text), Path::new("/root").join(name))
-        }
+    let (from, to) = if let Some((from, to)) = text.split_once(':') {
+        (Path::new(from), PathBuf::from(to))
+    } else {
+        let name = Path::new(text).file_name().ok_or("a path without a file name")?;
+        (Path::new(text), Path::new("/root").join(name))
     };
     if !from.exists() {
         return Err(format!("{} does not exist", from.display()));

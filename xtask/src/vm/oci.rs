@@ -32,7 +32,10 @@ pub(crate) fn write_image(name: &str, layer: &Path, to: &Path) -> Result<()> {
     manifest["annotations"] = json!({ "io.containerd.image.name": name });
     let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
     fs::write(layout.path().join("index.json"), index.to_string())?;
-    fs::write(layout.path().join("oci-layout"), json!({"imageLayoutVersion": "1.0.0"}).to_string())?;
+    fs::write(
+        layout.path().join("oci-layout"),
+        json!({"imageLayoutVersion": "1.0.0"}).to_string(),
+    )?;
     program::run(command("tar").arg("-C").arg(layout.path()).arg("-cf").arg(to).arg("."))
 }
 
@@ -87,10 +90,8 @@ impl Blobs {
 
 /// Bytes in lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -108,7 +109,8 @@ mod tests {
         let layout = work.path().join("layout");
         fs::create_dir(&layout).unwrap();
         program::run(command("tar").arg("-C").arg(&layout).arg("-xf").arg(&image)).unwrap();
-        let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let read =
+            |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
         let blob = |descriptor: &Value| {
             let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
             let path = layout.join("blobs/sha256").join(digest);

@@ -16,16 +16,8 @@ use crate::program::{self, command};
 const SUITE: &str = "trixie";
 
 /// What `debian` has beyond Debian's smallest set.
-const DEBIAN: &[&str] = &[
-    "curl",
-    "iproute2",
-    "iputils-ping",
-    "mount",
-    "netcat-openbsd",
-    "procps",
-    "python3",
-    "wget",
-];
+const DEBIAN: &[&str] =
+    &["curl", "iproute2", "iputils-ping", "mount", "netcat-openbsd", "procps", "python3", "wget"];
 
 /// What `host` has beyond `debian`.
 const HOST: &[&str] = &["containerd", "kmod", "runc", "strace"];
@@ -58,8 +50,25 @@ const ALPINE: &[(&str, &[&str])] = &[
 
 /// Directories of a root file system that is not made by Debian's own tools.
 const DIRECTORIES: &[&str] = &[
-    "bin", "dev", "etc", "home", "lib", "mnt", "opt", "proc", "run", "sbin", "srv", "sys",
-    "usr/bin", "usr/lib", "usr/local/bin", "usr/sbin", "var/cache", "var/lib", "var/log",
+    "bin",
+    "dev",
+    "etc",
+    "home",
+    "lib",
+    "mnt",
+    "opt",
+    "proc",
+    "run",
+    "sbin",
+    "srv",
+    "sys",
+    "usr/bin",
+    "usr/lib",
+    "usr/local/bin",
+    "usr/sbin",
+    "var/cache",
+    "var/lib",
+    "var/log",
 ];
 
 /// Accounts and names, alike in every container.
@@ -269,8 +278,7 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 
 /// The shared libraries of a program, the loader among them, as the tree's own loader finds them.
 fn libraries_of(tree: &Path, program: &Path) -> Result<Vec<PathBuf>> {
-    let listing =
-        program::read(command("chroot").arg(tree).arg("/usr/bin/ldd").arg(program))?;
+    let listing = program::read(command("chroot").arg(tree).arg("/usr/bin/ldd").arg(program))?;
     Ok(listing
         .lines()
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))

@@ -110,13 +110,11 @@ fn ports(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Vec<FirewallPort> 
     let mut out = Vec::new();
     for item in fields.items("ports", report) {
         let Some(mut entry) = item.fields(report) else { continue };
-        let port = match entry.get("port", report) {
-            Some(field) => port(&field, report),
-            None => {
-                missing(&entry, "port", "- port: \"443\"", report);
-                None
-            }
-        };
+        let port_field = entry.get("port", report);
+        if port_field.is_none() {
+            missing(&entry, "port", "- port: \"443\"", report);
+        }
+        let port = port_field.and_then(|field| port(&field, report));
         let end_port = end_port(&mut entry, port.as_deref(), report);
         let protocol = protocol(&mut entry, report);
         entry.finish(report);
@@ -158,14 +156,10 @@ fn protocol(fields: &mut Fields<'_>, report: &mut Report<'_>) -> FirewallProtoco
         ("UDP", FirewallProtocol::Udp),
         ("SCTP", FirewallProtocol::Sctp),
     ];
-    let Some((field, text)) = fields.text("protocol", report) else { return FirewallProtocol::Tcp };
-    match NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-        Some((_, protocol)) => *protocol,
-        None => {
-            field.unknown_name(text, "a protocol", NAMES.map(|(name, _)| name), report);
-            FirewallProtocol::Tcp
-        }
-    }
+    fields
+        .get("protocol", report)
+        .and_then(|field| field.one_of(&NAMES, "a protocol", str::eq_ignore_ascii_case, report))
+        .unwrap_or(FirewallProtocol::Tcp)
 }
 
 /// A quota in bytes. Without a unit it counts GB, as it always has.

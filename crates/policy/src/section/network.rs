@@ -38,13 +38,12 @@ fn protocol_rules(entry: Entry<'_>, report: &mut Report<'_>) -> Vec<ProtocolRule
         Some(field) => {
             let text = field.text(report).map(|text| comma_list(&field, text, report));
             for name in text.unwrap_or_default() {
-                match Protocol::parse(name) {
-                    Some(protocol) => protocols.push(protocol),
-                    None => {
-                        let names = Protocol::ALL.map(Protocol::as_str);
-                        field.unknown_name(name, "a protocol", names, report);
-                    }
+                let protocol = Protocol::parse(name);
+                if protocol.is_none() {
+                    let known = Protocol::ALL.map(Protocol::as_str);
+                    field.unknown_name(name, "a protocol", known, report);
                 }
+                protocols.extend(protocol);
             }
         }
     }
