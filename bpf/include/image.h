@@ -69,6 +69,7 @@
 /* Word 1 of a step: the rule's id, or one of these. */
 #define RULE_POSTURE 0xfffffffe
 #define RULE_UNRESOLVED 0xfffffffd
+#define RULE_NONE 0xffffffff /* permitted in silence, as at the end of the steps */
 
 #define PLAN_MAX_STEPS 64
 #define ARG_SET_WORDS 32 /* up to 1,024 different arguments in an image */

@@ -72,8 +72,7 @@ struct record {
 	__u8 address[16];  /* socket: IPv4 in the first four bytes, or IPv6 */
 	char comm[16];
 	char tty[16];      /* "pts0", empty without a controlling terminal */
-	__u32 reserved;
-	__u8 data[];
+	__u32 reserved; /* the path and the arguments follow */
 };
 
 #endif

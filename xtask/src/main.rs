@@ -1,4 +1,53 @@
 //! The project's own tasks: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod binaries;
+mod checkout;
+mod program;
+mod vm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use checkout::Checkout;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the static programs: the agent, karmor, and the test bed's probe and guest
+    Build(binaries::Arguments),
+    /// Virtual machines with stock kernels
+    #[command(subcommand)]
+    Vm(vm::Task),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match perform(arguments.task) {
+        Ok(status) => status,
+        Err(error) => {
+            // Not the debug form: a backtrace would bury the message.
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    match task {
+        Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::Vm(task) => vm::perform(&checkout, task),
+    }
+}

@@ -50,6 +50,8 @@ pub mod step {
 
 pub const RULE_POSTURE: u32 = 0xffff_fffe;
 pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
+/// An explicit "nothing has a say", in a plan whose later steps must not be reached.
+pub const RULE_NONE: u32 = 0xffff_ffff;
 pub const PLAN_MAX_STEPS: usize = 64;
 pub const ARG_SET_WORDS: usize = 32;
 pub const SOCKET_CLASSES: usize = 128;

@@ -1,5 +1,7 @@
 //! The seam between what should hold and what makes it hold: [`Enforcer`] and its backends.
 
+pub mod bpf;
+
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use ruleset::{RuleId, RuleSet};
@@ -57,6 +59,8 @@ pub enum EnforceError {
     },
     #[error("the rules of workload {workload} do not fit: {reason}")]
     TooLarge { workload: WorkloadKey, reason: String },
+    #[error("workload {0} has no place yet")]
+    NotPlaced(WorkloadKey),
 }
 
 /// A backend that enforces. One owner calls it; no method blocks for longer than a kernel map update.

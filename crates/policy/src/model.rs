@@ -83,14 +83,14 @@ pub struct Spec {
     pub syscalls: Vec<SyscallRule>,
     pub presets: Vec<PresetRule>,
     pub devices: Vec<DeviceRule>,
-    /// Native AppArmor rules, passed through by the AppArmor enforcer only.
+    /// Native `AppArmor` rules, passed through by that enforcer only.
     pub apparmor: Option<String>,
     pub firewall: Vec<FirewallRule>,
-    /// `level` of a network policy; `Pod` if absent.
+    /// What a network policy concerns; means nothing for other kinds.
     pub firewall_level: FirewallLevel,
 }
 
-/// Whom a policy concerns. All parts are ANDed; nothing at all selects the whole namespace (or cluster).
+/// Whom a policy concerns. All parts must hold; nothing at all selects the whole namespace (or cluster).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
     /// Without `kubearmor.io/container.name`, which becomes [`Selector::containers`].
@@ -154,7 +154,10 @@ pub enum PathObject {
     /// The last component of an executable's path (process section only).
     ExecName(String),
     /// `dir` ends in `/`, whatever the document wrote.
-    Directory { dir: String, recursive: bool },
+    Directory {
+        dir: String,
+        recursive: bool,
+    },
     /// The pattern as written; its syntax is checked.
     Pattern(String),
 }
@@ -294,9 +297,14 @@ pub enum FirewallProtocol {
     Sctp,
 }
 
+/// Whose traffic a network policy concerns, and what shares a quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FirewallLevel {
+    /// Each selected pod has the quota for itself.
     #[default]
     Pod,
+    /// All selected pods share the quota.
     Policy,
+    /// The policy has a `nodeSelector`, or no selector: it concerns the node's own traffic.
+    Node,
 }

@@ -1,6 +1,9 @@
 //! The types that the compilers, the enforcers and the explaining commands share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use policy::{Action, Kind, Place};
 
@@ -121,6 +124,16 @@ pub struct Origin {
     pub message: String,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.policy)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, " in {namespace}")?;
+        }
+        write!(f, ", {}", self.place)
+    }
+}
+
 /// What the symbolic links of one root filesystem mean for rules. Filled by whoever may read that filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
@@ -147,9 +160,15 @@ pub struct Access<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccessObject<'a> {
     /// `path` is a [`SubjectPath`], `None` for memory files and deleted ones. `args` without `argv[0]`.
-    Execute { path: Option<&'a [u8]>, args: &'a [&'a [u8]] },
+    Execute {
+        path: Option<&'a [u8]>,
+        args: &'a [&'a [u8]],
+    },
     /// A file or directory with a canonical path.
-    File { path: &'a [u8], operation: FileOperation },
+    File {
+        path: &'a [u8],
+        operation: FileOperation,
+    },
     Socket(Socket),
     /// The kernel's number.
     Capability(u8),

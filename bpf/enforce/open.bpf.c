@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Opening files and directories, by whatever call. */
+#include "guard.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("lsm/file_open")
+int BPF_PROG(on_open, struct file *file, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	if (!governed(&s))
+		return 0;
+	__u32 flags = BPF_CORE_READ(file, f_flags);
+	__u32 mode = BPF_CORE_READ(file, f_mode);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	/* An overlay's own handle on the layer below: the user's open has been judged. */
+	if (mode & FMODE_NOACCOUNT || unlinked(dentry))
+		return 0;
+	struct access a = {
+		.base = s.base,
+		.image = s.image,
+		.dentry = (__u64)dentry,
+		.mnt = (__u64)BPF_CORE_READ(file, f_path.mnt),
+		.owner = (__u64)BPF_CORE_READ(file, f_inode),
+		.operation = OP_OPEN,
+		.flags = flags,
+	};
+	if (flags & (O_WRONLY | O_RDWR | O_TRUNC)) {
+		a.change = 1;
+		if (guard(&a))
+			return -EACCES;
+		if (a.alerted)
+			return 0;
+		a.change = 0;
+	}
+	return mode & FMODE_READ && guard(&a) ? -EACCES : 0;
+}
+
+SEC("lsm/inode_getattr")
+int BPF_PROG(on_getattr, const struct path *path, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	if (!governed(&s))
+		return 0;
+	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	if (unlinked(dentry))
+		return 0;
+	struct access a = {
+		.base = s.base,
+		.image = s.image,
+		.dentry = (__u64)dentry,
+		.mnt = (__u64)BPF_CORE_READ(path, mnt),
+		.owner = (__u64)BPF_CORE_READ(dentry, d_inode),
+		.operation = OP_GETATTR,
+		.metadata = 1,
+	};
+	return guard(&a) ? -EACCES : 0;
+}

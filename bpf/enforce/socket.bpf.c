@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Sockets of IPv4, IPv6 and packet families: creation, connect, bind, listen, accept, sending without connect. */
+#include "judge.h"
+#include "report.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_SCTP 132
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
+
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_RDM 4
+#define SOCK_SEQPACKET 5
+#define SOCK_DCCP 6
+#define SOCK_PACKET 10
+
+struct endpoint {
+	__u16 family;
+	__u16 port;
+	__u8 address[16];
+};
+
+static __always_inline __u32 protocol_class(__u32 family, __u32 type, __u32 protocol)
+{
+	if (family == AF_PACKET)
+		return 0;
+	switch (protocol) {
+	case 0:
+		return type == SOCK_STREAM ? 1 : type == SOCK_DGRAM ? 2 : 0;
+	case IPPROTO_TCP:
+	case IPPROTO_MPTCP:
+		return 1;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return 2;
+	case IPPROTO_ICMP:
+		return 3;
+	case IPPROTO_ICMPV6:
+		return 4;
+	case IPPROTO_SCTP:
+		return 5;
+	}
+	return 0;
+}
+
+static __always_inline __u32 type_class(__u32 type)
+{
+	return type == SOCK_PACKET ? 7 : type <= SOCK_DCCP ? type : 0;
+}
+
+static __always_inline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u32 operation,
+				   const struct endpoint *peer)
+{
+	struct subject s = {};
+	if (family != AF_INET && family != AF_INET6 && family != AF_PACKET)
+		return 0;
+	if (!governed(&s))
+		return 0;
+	if (!word(s.base + IMAGE_AT_SOCKET))
+		return 0;
+	__u32 group = family == AF_PACKET ? SOCKET_FAMILY_PACKET : SOCKET_FAMILY_INET;
+	__u32 class = SOCKET_CLASS(group, type_class(type), protocol_class(family, type, protocol));
+	struct verdict v = { .base = s.base };
+	v.plan = plan_of(s.base, IMAGE_AT_SOCKET, class & (SOCKET_CLASSES - 1), current_source(s.label, s.base, s.image));
+	v.terminal = has_terminal(s.task);
+	judge(&v);
+	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+		return 0;
+	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	struct report *r = new_report(RECORD_ALERT, operation, s.image);
+	if (!r)
+		return denied;
+	r->rule = v.rule;
+	r->result = denied;
+	r->detail[0] = family;
+	r->detail[1] = type;
+	r->detail[2] = protocol;
+	if (peer) {
+		r->detail[3] = peer->port;
+		__builtin_memcpy(r->address, peer->address, sizeof(r->address));
+	}
+	report();
+	return denied;
+}
+
+static __always_inline int judge_existing(struct socket *sock, __u32 operation,
+					  const struct endpoint *peer)
+{
+	struct sock *sk = BPF_CORE_READ(sock, sk);
+	return judge_socket(BPF_CORE_READ(sk, __sk_common.skc_family), BPF_CORE_READ(sock, type),
+			    BPF_CORE_READ(sk, sk_protocol), operation, peer);
+}
+
+/* The address has been copied into the kernel by the time a hook sees it. */
+static __always_inline void read_endpoint(struct endpoint *e, const void *address, __u32 length)
+{
+	if (length < 8)
+		return;
+	bpf_probe_read_kernel(&e->family, 2, address);
+	if (e->family == AF_INET) {
+		bpf_probe_read_kernel(&e->port, 2, address + 2);
+		bpf_probe_read_kernel(e->address, 4, address + 4);
+	} else if (e->family == AF_INET6 && length >= 24) {
+		bpf_probe_read_kernel(&e->port, 2, address + 2);
+		bpf_probe_read_kernel(e->address, 16, address + 8);
+	}
+	e->port = __builtin_bswap16(e->port);
+}
+
+SEC("lsm/socket_create")
+int BPF_PROG(on_create, int family, int type, int protocol, int kern, int ret)
+{
+	if (ret || kern)
+		return ret;
+	return judge_socket(family, type, protocol, OP_SOCKET_CREATE, NULL);
+}
+
+SEC("lsm/socket_connect")
+int BPF_PROG(on_connect, struct socket *sock, struct sockaddr *address, int length, int ret)
+{
+	struct endpoint e = {};
+	if (ret)
+		return ret;
+	read_endpoint(&e, address, length);
+	return judge_existing(sock, OP_SOCKET_CONNECT, &e);
+}
+
+SEC("lsm/socket_bind")
+int BPF_PROG(on_bind, struct socket *sock, struct sockaddr *address, int length, int ret)
+{
+	struct endpoint e = {};
+	if (ret)
+		return ret;
+	read_endpoint(&e, address, length);
+	return judge_existing(sock, OP_SOCKET_BIND, &e);
+}
+
+SEC("lsm/socket_listen")
+int BPF_PROG(on_listen, struct socket *sock, int backlog, int ret)
+{
+	return ret ? ret : judge_existing(sock, OP_SOCKET_LISTEN, NULL);
+}
+
+SEC("lsm/socket_accept")
+int BPF_PROG(on_accept, struct socket *sock, struct socket *new, int ret)
+{
+	return ret ? ret : judge_existing(sock, OP_SOCKET_ACCEPT, NULL);
+}
+
+SEC("lsm/socket_sendmsg")
+int BPF_PROG(on_sendmsg, struct socket *sock, struct msghdr *message, int size, int ret)
+{
+	struct endpoint e = {};
+	if (ret)
+		return ret;
+	void *name = BPF_CORE_READ(message, msg_name);
+	/* A connected socket was judged when it connected. */
+	if (!name)
+		return 0;
+	read_endpoint(&e, name, BPF_CORE_READ(message, msg_namelen));
+	return judge_existing(sock, OP_SOCKET_SENDMSG, &e);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The arguments of a program that is about to run, read from the pages the kernel has already copied them to (never
+ * from the caller's memory, which other threads can change). Nobody has that address space as his own yet, so the
+ * pages are found by walking its page tables. Only on x86-64 today; elsewhere arguments read as unknown.
+ */
+#ifndef KUBEARMOR_ARGUMENTS_H
+#define KUBEARMOR_ARGUMENTS_H
+
+#include "walk.h"
+
+#define PAGE_SIZE 4096ul
+#define PAGE_PRESENT 1
+#define PAGE_HUGE 0x80
+#define PAGE_FRAME 0x000ffffffffff000ul
+#define ARGUMENT_BYTES (1u << 17)
+
+extern const void page_offset_base __ksym;
+
+static __always_inline __u64 entry_at(__u64 table, __u64 address, int shift)
+{
+	__u64 entry = 0;
+	if (bpf_probe_read_kernel(&entry, 8, (void *)(table + ((address >> shift) & 511) * 8)))
+		return 0;
+	return entry & PAGE_PRESENT ? entry : 0;
+}
+
+/* The kernel's own address of a byte of another address space, 0 if it is not in memory. */
+__noinline __u64 resident(__u64 space, __u64 address)
+{
+	struct mm_struct *mm = (struct mm_struct *)space;
+	__u64 direct = 0;
+	__u64 table = (__u64)BPF_CORE_READ(mm, pgd);
+	__u64 entry;
+
+	bpf_probe_read_kernel(&direct, 8, &page_offset_base);
+	if (!direct || !table)
+		return 0;
+	if (settings.five_levels) {
+		entry = entry_at(table, address, 48);
+		if (!entry)
+			return 0;
+		table = direct + (entry & PAGE_FRAME);
+	}
+	entry = entry_at(table, address, 39);
+	if (!entry)
+		return 0;
+	entry = entry_at(direct + (entry & PAGE_FRAME), address, 30);
+	if (!entry || entry & PAGE_HUGE)
+		return 0;
+	entry = entry_at(direct + (entry & PAGE_FRAME), address, 21);
+	if (!entry || entry & PAGE_HUGE)
+		return 0;
+	entry = entry_at(direct + (entry & PAGE_FRAME), address, 12);
+	if (!entry)
+		return 0;
+	return direct + (entry & PAGE_FRAME) + (address & (PAGE_SIZE - 1));
+}
+
+static __always_inline bool next_byte(struct argument_reader *r, __u8 *byte)
+{
+	if (r->address >= r->end)
+		return false;
+	if (!r->page || !(r->address & (PAGE_SIZE - 1))) {
+		r->page = resident(r->space, r->address);
+		if (!r->page)
+			return false;
+	}
+	if (bpf_probe_read_kernel(byte, 1, (void *)r->page))
+		return false;
+	r->page++;
+	r->address++;
+	return true;
+}
+
+static __always_inline void begin_arguments(struct argument_reader *r, struct linux_binprm *bprm)
+{
+	r->space = (__u64)BPF_CORE_READ(bprm, mm);
+	r->address = BPF_CORE_READ(bprm, p);
+	r->end = BPF_CORE_READ(bprm, exec);
+	r->page = 0;
+	r->left = BPF_CORE_READ(bprm, argc);
+}
+
+static long check_byte(__u32 index, struct loop *loop)
+{
+	struct argument_reader *r = &loop->scratch->arguments;
+	__u8 byte = 0;
+	if (!r->left)
+		return 1;
+	if (!next_byte(r, &byte)) {
+		r->outside = 1;
+		return 1;
+	}
+	if (byte) {
+		__u8 class = ((__u8 *)arena)[(r->map + byte) & (ARENA_WORDS * 4 - 1)];
+		r->row = word(r->base + r->row + class);
+		return 0;
+	}
+	if (r->first) {
+		r->first = 0;
+	} else {
+		__u32 class = word(r->base + r->row) & ROW_CLASS_MASK;
+		__u32 bits = word(r->base + r->set + ((class >> 5) & (ARG_SET_WORDS - 1)));
+		if (!class || !(bits >> (class & 31) & 1)) {
+			r->outside = 1;
+			return 1;
+		}
+	}
+	r->row = r->start;
+	r->left--;
+	return 0;
+}
+
+/* Whether every argument after argv[0] is in a set of the image. */
+__noinline int arguments_in_set(__u32 base, __u32 set, __u64 program)
+{
+	struct loop loop;
+	loop.scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+					    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!loop.scratch)
+		return 0;
+	struct argument_reader *r = &loop.scratch->arguments;
+	begin_arguments(r, (struct linux_binprm *)program);
+	r->base = base;
+	r->map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
+	r->start = word(base + IMAGE_AT_ARG_START);
+	r->row = r->start;
+	r->set = word(base + IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;
+	r->first = 1;
+	r->outside = 0;
+	bpf_loop(ARGUMENT_BYTES, check_byte, &loop, 0);
+	return !r->outside && !r->left;
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* File rules: one question for every hook that names an object by dentry and mount. */
+#ifndef KUBEARMOR_GUARD_H
+#define KUBEARMOR_GUARD_H
+
+#include "judge.h"
+#include "report.h"
+
+struct access {
+	__u64 dentry;
+	__u64 mnt;
+	__u64 owner;     /* the inode whose owner counts: the object, or the directory of a creation */
+	__u32 base;
+	__u32 image;
+	__u32 change;    /* else: reading */
+	__u32 metadata;  /* only looking at it */
+	__u32 flags;     /* of an open */
+	__u16 operation;
+	__u16 alerted;   /* out: something was reported */
+};
+
+/* 0, or a negative errno; reports what is to be reported. The caller has found the subject governed. */
+__noinline int guard(struct access *a)
+{
+	if (!a)
+		return 0;
+	__u32 table = a->change ? IMAGE_AT_CHANGE : IMAGE_AT_READ;
+	if (!word(a->base + table))
+		return 0;
+	struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
+	resolve(&t);
+	if (t.status == WALK_NO_NAME)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct inode *owner = (const struct inode *)a->owner;
+	struct verdict v = { .base = a->base };
+	if (t.status == WALK_UNRESOLVED) {
+		v.outcome = STEP_DENY;
+		v.rule = RULE_UNRESOLVED;
+	} else {
+		struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+		if (!label)
+			return 0;
+		__u32 source = current_source(label, a->base, a->image);
+		v.plan = plan_of(a->base, table, path_class(a->base, t.row), source);
+		if (!v.plan)
+			return 0;
+		v.owner = owns(task, owner);
+		v.terminal = has_terminal(task);
+		judge(&v);
+	}
+	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+		return 0;
+	if (a->metadata && (!(v.outcome & STEP_DENY) || v.outcome & STEP_POSTURE))
+		return 0;
+	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	struct report *r = new_report(RECORD_ALERT, a->operation, a->image);
+	a->alerted = 1;
+	if (!r)
+		return denied;
+	r->dentry = a->dentry;
+	r->mnt = a->mnt;
+	r->rule = v.rule;
+	r->result = denied;
+	r->owner = BPF_CORE_READ(owner, i_uid.val);
+	r->flags = t.status == WALK_UNRESOLVED ? RECORD_UNRESOLVED : 0;
+	r->detail[0] = a->flags;
+	report();
+	return denied;
+}
+
+#endif

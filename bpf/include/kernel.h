@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The few kernel types that the programs look into, with only the members they use. CO-RE finds each member by name
+ * in the running kernel's BTF, so offsets and the rest of a type do not matter here.
+ */
+#ifndef KUBEARMOR_KERNEL_H
+#define KUBEARMOR_KERNEL_H
+
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#define EPERM 1
+#define ENOMEM 12
+#define EACCES 13
+
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_PACKET 17
+
+/* include/linux/fs.h, include/uapi/asm-generic/fcntl.h */
+#define O_WRONLY 01
+#define O_RDWR 02
+#define O_TRUNC 01000
+#define FMODE_READ 0x1
+#define FMODE_NOACCOUNT 0x20000000
+
+/* include/linux/mount.h */
+#define MNT_INTERNAL 0x4000
+
+/* include/linux/security.h: the question is asked without meaning to act on it */
+#define CAP_OPT_NOAUDIT 2
+
+#define PF_KTHREAD 0x00200000
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct qstr {
+	__u32 len;
+	const unsigned char *name;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct super_block {
+	__u32 s_dev;
+};
+
+struct inode {
+	__u16 i_mode;
+	kuid_t i_uid;
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
+	int mnt_flags;
+};
+
+struct mnt_namespace;
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+	unsigned int f_flags;
+	unsigned int f_mode;
+};
+
+struct fs_struct {
+	struct path root;
+};
+
+struct cred {
+	kuid_t uid;
+	kuid_t fsuid;
+};
+
+typedef struct {
+	unsigned long pgd;
+} pgd_t;
+
+struct mm_struct {
+	struct file *exe_file;
+	pgd_t *pgd;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct tty_struct {
+	char name[64];
+};
+
+struct signal_struct {
+	struct tty_struct *tty;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct task_struct {
+	unsigned int flags;
+	int pid;
+	int tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct mm_struct *mm;
+	struct signal_struct *signal;
+	const struct cred *cred;
+	struct fs_struct *fs;
+	struct pid *thread_pid;
+	struct css_set *cgroups;
+};
+
+struct linux_binprm {
+	struct file *file;
+	struct mm_struct *mm;
+	unsigned long p;
+	unsigned long exec;
+	int argc;
+};
+
+struct sock_common {
+	unsigned short skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+};
+
+struct socket {
+	short type;
+	struct sock *sk;
+};
+
+struct sockaddr;
+
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
+struct iattr {
+	unsigned int ia_valid;
+};
+
+struct bpf_iter_meta;
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+struct user_namespace;
+struct mnt_idmap;
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Reading an image: the matcher of the BPF programs, which host tests build too. It has no loop over bytes, names
+ * or steps: the includer drives these building blocks, in BPF with bpf_loop.
+ *
+ * The includer defines, before including:
+ *   IMAGE_BASE              the type by which it holds an image's base
+ *   IMAGE_WORD(base, index) one word of the image, any bounds check or mask included
+ */
+#ifndef KUBEARMOR_MATCH_H
+#define KUBEARMOR_MATCH_H
+
+#include "image.h"
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+/* The row behind one byte. `map` is IMAGE_WORD(base, IMAGE_AT_BYTECLASS). */
+static __always_inline __u32 match_step(IMAGE_BASE base, __u32 map, __u32 row, __u8 byte)
+{
+	__u32 classes = IMAGE_WORD(base, map + (byte >> 2));
+
+	return IMAGE_WORD(base, row + (classes >> (8 * (byte & 3)) & 0xff));
+}
+
+/* The row behind eight bytes, the first one lowest. NUL bytes change nothing, so the last word of a name is padded. */
+static __always_inline __u32 match_eight(IMAGE_BASE base, __u32 map, __u32 row, __u64 bytes)
+{
+	row = match_step(base, map, row, bytes);
+	row = match_step(base, map, row, bytes >> 8);
+	row = match_step(base, map, row, bytes >> 16);
+	row = match_step(base, map, row, bytes >> 24);
+	row = match_step(base, map, row, bytes >> 32);
+	row = match_step(base, map, row, bytes >> 40);
+	row = match_step(base, map, row, bytes >> 48);
+	return match_step(base, map, row, bytes >> 56);
+}
+
+static __always_inline __u32 match_class(IMAGE_BASE base, __u32 row)
+{
+	return IMAGE_WORD(base, row) & ROW_CLASS_MASK;
+}
+
+/* `path_class` is that of the acting executable; a subject without a name has source class 0. */
+static __always_inline __u32 match_source(IMAGE_BASE base, __u32 path_class)
+{
+	return IMAGE_WORD(base, IMAGE_WORD(base, IMAGE_AT_SOURCES) + path_class);
+}
+
+/*
+ * The plan for an object in one of the tables: `table` is IMAGE_AT_EXEC, _READ, _CHANGE, _SOCKET or _CAPABILITY,
+ * `object` the path class, socket class or capability number. 0 is the empty plan.
+ */
+static __always_inline __u32 match_plan(IMAGE_BASE base, __u32 table, __u32 object, __u32 source)
+{
+	__u32 lines = IMAGE_WORD(base, table);
+
+	if (!lines)
+		return 0;
+	return IMAGE_WORD(base, IMAGE_WORD(base, lines + object) + source);
+}
+
+/* The class of a socket by the kernel's numbers, -1 if rules never judge it. */
+static __always_inline int match_socket(__u32 family, __u32 type, __u32 protocol)
+{
+	__u32 kind = type >= 1 && type <= 6 ? type : type == 10 ? 7 : 0;
+
+	/* A packet socket's protocol is an Ethernet type. */
+	if (family == 17)
+		return SOCKET_CLASS(SOCKET_FAMILY_PACKET, kind, 0);
+	if (family != 2 && family != 10)
+		return -1;
+	switch (protocol) {
+	case 0:
+		protocol = type == 1 ? 1 : type == 2 ? 2 : type == 5 ? 5 : 0;
+		break;
+	case 6:
+	case 262:
+		protocol = 1;
+		break;
+	case 17:
+	case 136:
+		protocol = 2;
+		break;
+	case 1:
+		protocol = 3;
+		break;
+	case 58:
+		protocol = 4;
+		break;
+	case 132:
+		protocol = 5;
+		break;
+	default:
+		protocol = 0;
+	}
+	return SOCKET_CLASS(SOCKET_FAMILY_INET, kind, protocol);
+}
+
+#define PLAN_DECIDED 1
+#define PLAN_AUDITED 2
+
+struct plan_query {
+	IMAGE_BASE base;
+	__u32 plan;
+	/* Those of STEP_IF_OWNER, STEP_IF_NOT_OWNER and STEP_IF_TERMINAL that hold. */
+	__u32 facts;
+	/* Some argument after argv[0] has class 0. */
+	__u32 unknown_argument;
+	/* Bitmap of the classes of all arguments after argv[0]. */
+	__u32 arguments[ARG_SET_WORDS];
+
+	/* Answers; all 0 at first. Undecided means permitted in silence. */
+	__u32 found; /* PLAN_DECIDED, PLAN_AUDITED */
+	__u32 outcome; /* word 0 of the step that decided: STEP_DENY, STEP_ALERT, STEP_POSTURE */
+	__u32 rule;
+	__u32 audit_rule; /* PLAN_AUDITED: raises its alert, rather than what decided */
+};
+
+static __always_inline int plan_arguments_in(const struct plan_query *query, __u32 set)
+{
+	__u32 bitmap = IMAGE_WORD(query->base, IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;
+	__u32 outside = query->unknown_argument;
+	int word;
+
+	for (word = 0; word < ARG_SET_WORDS; word++)
+		outside |= query->arguments[word] & ~IMAGE_WORD(query->base, bitmap + word);
+	return !outside;
+}
+
+static __always_inline int plan_holds(const struct plan_query *query, __u32 conditions)
+{
+	__u32 plain = STEP_IF_OWNER | STEP_IF_NOT_OWNER | STEP_IF_TERMINAL;
+
+	if (conditions & plain & ~query->facts)
+		return 0;
+	if (!(conditions & (STEP_IF_ARGS_IN | STEP_IF_ARGS_NOT_IN)))
+		return 1;
+	return plan_arguments_in(query, conditions >> STEP_ARG_SET_SHIFT) ==
+	       !!(conditions & STEP_IF_ARGS_IN);
+}
+
+/*
+ * Looks at step `at` of the plan; to be called for 0, 1, 2, ... until it returns 1, at most PLAN_MAX_STEPS times.
+ * Who only looks at metadata heeds nothing but a STEP_DENY without STEP_POSTURE, and no audit.
+ */
+static __always_inline long plan_step(__u32 at, struct plan_query *query)
+{
+	__u32 counts = IMAGE_WORD(query->base, query->plan);
+	__u32 verdicts = counts & 0xffff;
+	__u32 step = query->plan + 1 + 2 * at;
+	__u32 word;
+
+	if (!query->plan || at >= verdicts + (counts >> 16))
+		return 1;
+	if (at < verdicts && query->found & PLAN_DECIDED)
+		return 0;
+	if (query->outcome & STEP_DENY)
+		return 1;
+	word = IMAGE_WORD(query->base, step);
+	if (!plan_holds(query, word))
+		return 0;
+	if (at < verdicts) {
+		query->found |= PLAN_DECIDED;
+		query->outcome = word;
+		query->rule = IMAGE_WORD(query->base, step + 1);
+		return 0;
+	}
+	query->found |= PLAN_AUDITED;
+	query->audit_rule = IMAGE_WORD(query->base, step + 1);
+	return 1;
+}
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Records: assembled in the task's own buffer, sent in one piece. A full ring or a missing buffer is counted and
+ * never changes a verdict.
+ */
+#ifndef KUBEARMOR_REPORT_H
+#define KUBEARMOR_REPORT_H
+
+#include "arguments.h"
+#include "state.h"
+#include "walk.h"
+
+/*
+ * The request that report() will send, emptied, in the task's scratch memory: stacks are short. NULL: no memory,
+ * which is counted as a lost alert.
+ */
+static __always_inline struct report *new_report(__u16 kind, __u16 operation, __u32 image)
+{
+	struct scratch *s = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+						 BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!s) {
+		__sync_fetch_and_add(&settings.lost_alerts, 1);
+		return NULL;
+	}
+	struct report *r = &s->report;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = kind;
+	r->operation = operation;
+	r->image = image;
+	return r;
+}
+
+struct spell_loop {
+	struct scratch *scratch;
+	struct message *message;
+};
+
+static long spell_one(__u32 index, struct spell_loop *loop)
+{
+	struct scratch *s = loop->scratch;
+	__u64 passed;
+	long end = climb(&s->climb, &passed);
+	if (!passed)
+		return end;
+	struct dentry *dentry = (struct dentry *)passed;
+	__u32 len = BPF_CORE_READ(dentry, d_name.len);
+	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	__u32 at = s->written;
+	if (len > 255 || at > MESSAGE_PATH - 257) {
+		s->cut = 1;
+		return 1;
+	}
+	len &= 255;
+	bpf_probe_read_kernel(&loop->message->data[at], len, name);
+	at += len;
+	if (at >= MESSAGE_PATH)
+		return 1;
+	loop->message->data[at] = 0;
+	s->written = at + 1;
+	return end;
+}
+
+/* Pid of a task's thread group as its pid namespace at `level` numbers it; 0 if it is not visible there. */
+static __always_inline __u32 pid_at(struct task_struct *task, __u32 level)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	__u32 nr = 0;
+	if (!pid || BPF_CORE_READ(pid, level) < level)
+		return 0;
+	bpf_probe_read_kernel(&nr, sizeof(nr),
+			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
+				      level * bpf_core_type_size(struct upid) +
+				      bpf_core_field_offset(struct upid, nr));
+	return nr;
+}
+
+static __always_inline void fill_subject(struct record *r, struct task_struct *task,
+					 const struct label *label)
+{
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+
+	r->time = bpf_ktime_get_ns();
+	r->exec = label->exec;
+	r->parent_exec = label->parent_exec;
+	r->slot = label->slot;
+	r->generation = label->generation;
+	r->host_pid = BPF_CORE_READ(task, tgid);
+	r->host_ppid = BPF_CORE_READ(parent, tgid);
+	r->pid = pid_at(task, level);
+	r->ppid = pid_at(parent, level);
+	r->uid = BPF_CORE_READ(task, cred, uid.val);
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+	r->tty[0] = 0;
+	if (tty)
+		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty),
+					  (char *)tty + bpf_core_field_offset(struct tty_struct, name));
+}
+
+/* The arguments, in two pieces at most: they rarely cross a page. */
+static __always_inline __u32 copy_arguments(struct message *m, __u32 at, struct linux_binprm *bprm,
+					    __u32 max)
+{
+	__u64 start = BPF_CORE_READ(bprm, p);
+	__u64 end = BPF_CORE_READ(bprm, exec);
+	__u64 space = (__u64)BPF_CORE_READ(bprm, mm);
+	__u64 size = end - start;
+
+	if (end <= start || at > MESSAGE_PATH)
+		return 0;
+	if (size > max)
+		size = max;
+	if (size >= MESSAGE_ARGS)
+		size = MESSAGE_ARGS - 1;
+	__u64 first = PAGE_SIZE - (start & (PAGE_SIZE - 1));
+	if (first > size)
+		first = size;
+	__u64 from = resident(space, start);
+	barrier_var(first);
+	if (first >= MESSAGE_ARGS || !from ||
+	    bpf_probe_read_kernel(&m->data[at], first, (void *)from))
+		return 0;
+	if (first == size)
+		return first;
+	from = resident(space, start + first);
+	__u64 rest = size - first;
+	__u64 behind = at + first;
+	barrier_var(rest);
+	barrier_var(behind);
+	if (rest >= MESSAGE_ARGS || behind > MESSAGE_PATH + MESSAGE_ARGS || !from ||
+	    bpf_probe_read_kernel(&m->data[behind], rest, (void *)from))
+		return first;
+	return size;
+}
+
+/* Sends what new_report() began. */
+__noinline int report(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+	struct message *m =
+		bpf_task_storage_get(&messages, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct scratch *scratch =
+		bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!m || !label || !scratch) {
+		__sync_fetch_and_add(&settings.lost_alerts, 1);
+		return 0;
+	}
+	struct report *q = &scratch->report;
+	struct record *r = &m->head;
+	r->version = RECORD_VERSION;
+	r->kind = q->kind;
+	r->operation = q->operation;
+	r->flags = q->flags;
+	r->image = q->image;
+	r->rule = q->rule;
+	r->result = q->result;
+	r->owner = q->owner;
+	__builtin_memcpy(r->detail, q->detail, sizeof(r->detail));
+	__builtin_memcpy(r->address, q->address, sizeof(r->address));
+	r->reserved = 0;
+	fill_subject(r, task, label);
+	__u32 size = 0;
+	if (q->dentry) {
+		struct spell_loop loop = { .scratch = scratch, .message = m };
+		begin_climb(&scratch->climb, q->dentry, mount_of((struct vfsmount *)q->mnt));
+		scratch->written = 0;
+		scratch->cut = 0;
+		bpf_loop(MAX_DEPTH, spell_one, &loop, 0);
+		if (scratch->cut)
+			r->flags |= RECORD_PATH_CUT;
+		size = scratch->written;
+		if (!size && !(r->flags & RECORD_NO_NAME)) {
+			m->data[0] = 0;
+			size = 1;
+		}
+	}
+	if (size > MESSAGE_PATH)
+		size = MESSAGE_PATH;
+	__u32 args = 0;
+	if (q->bprm)
+		args = copy_arguments(m, size, (struct linux_binprm *)q->bprm, q->args_max);
+	r->path_size = size;
+	r->args_size = args;
+	__u64 total = sizeof(*r) + size + args;
+	if (total > sizeof(*m))
+		total = sizeof(*m);
+	long failed = q->kind == RECORD_ALERT ? bpf_ringbuf_output(&alerts, m, total, 0) :
+						bpf_ringbuf_output(&programs, m, total, 0);
+	if (failed) {
+		if (q->kind == RECORD_ALERT)
+			__sync_fetch_and_add(&settings.lost_alerts, 1);
+		else
+			__sync_fetch_and_add(&settings.lost_execs, 1);
+	}
+	return 0;
+}
+
+#endif

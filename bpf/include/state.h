@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What all programs share: the arena of images, the slots that point into it, the labels of tasks, the rings. Every
+ * object declares the same maps; the loader makes them one.
+ */
+#ifndef KUBEARMOR_STATE_H
+#define KUBEARMOR_STATE_H
+
+#include "image.h"
+#include "kernel.h"
+#include "records.h"
+
+#define ARENA_WORDS (1u << 23)
+#define ARENA_MASK (ARENA_WORDS - 1)
+#define SLOTS (1u << 14)
+#define SLOT_MASK (SLOTS - 1)
+#define MAX_CLIMB 128
+#define APPLET_SIZE 32
+#define MESSAGE_PATH 4352
+#define MESSAGE_ARGS 4096
+
+/* Images, written by user space through a mapping. Word 0 is never part of an image. */
+__u32 arena[ARENA_WORDS] SEC(".bss.arena");
+
+/*
+ * One workload. `image` is read and written whole: the image's base in the upper half, its number in the lower
+ * half; 0 means no rules. A label is worth something only while its generation is the slot's.
+ */
+struct slot {
+	__u64 image;
+	__u32 generation;
+	__u32 reserved;
+};
+
+struct slot slots[SLOTS] SEC(".bss.slots");
+
+struct settings {
+	__u64 next_exec;      /* counts programs */
+	__u64 host_inode;     /* the root directory of the host */
+	__u32 host_device;    /* in the kernel's encoding */
+	__u32 five_levels;    /* of page tables */
+	__u32 host_slot;      /* 0: the host is not governed */
+	__u32 host_generation;
+	__u64 lost_alerts;    /* the ring was full */
+	__u64 lost_execs;
+	__u64 unlabelled;     /* forks refused because a label could not be stored */
+};
+
+struct settings settings SEC(".bss.settings");
+
+/* Whose a task is. Inherited at fork, so it holds through unshare, setns and nested containers. */
+struct label {
+	__u32 slot;
+	__u32 generation;
+	__u32 image;          /* the image that `source` belongs to, 0: none yet */
+	__u32 source;
+	__u64 exec;
+	__u64 parent_exec;
+	__u32 next_image;     /* of the program that is being executed */
+	__u32 next_source;
+	char applet[APPLET_SIZE];
+	char next_applet[APPLET_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct label);
+} labels SEC(".maps");
+
+/* A climb from a dentry to the root of its namespace. */
+struct climb {
+	__u64 dentry;
+	__u64 mount;
+	__u32 status;
+	__u32 skip;   /* names nearest to the leaf that are not stored */
+	__u32 names;
+	__u32 stored;
+};
+
+/* Names on their way through the automaton. */
+struct names {
+	__u64 name;
+	__u32 left;
+	__u32 base;
+	__u32 map; /* byte offset of the byte class map */
+	__u32 row;
+};
+
+/* Arguments of a program, byte by byte. */
+struct argument_reader {
+	__u64 space;   /* the mm_struct */
+	__u64 address;
+	__u64 end;
+	__u64 page;    /* kernel address of the byte at `address`, 0: ask again */
+	__u32 left;    /* arguments not yet ended */
+	__u32 base;
+	__u32 map;
+	__u32 start;
+	__u32 row;
+	__u32 set;
+	__u32 first;
+	__u32 outside;
+	__u64 name;    /* the binary's own */
+	__u32 length;
+	__u32 own;     /* so far the argument equals the binary's name up to here */
+	__u32 differs;
+	__u32 argc;
+};
+
+/* A request to send a record. Kernel pointers travel as numbers: they are only ever probed. */
+struct report {
+	__u64 dentry; /* 0: the object has no path */
+	__u64 mnt;
+	__u64 bprm;   /* 0: no arguments */
+	__u32 args_max;
+	__u32 image;
+	__u32 rule;
+	__s32 result;
+	__u16 kind;
+	__u16 operation;
+	__u16 flags;
+	__u16 reserved;
+	__u32 owner;
+	__u32 detail[4];
+	__u8 address[16];
+};
+
+/* Per task, never per CPU: an LSM program can be preempted. */
+struct scratch {
+	__u64 up[MAX_CLIMB];
+	struct climb climb;
+	struct names names;
+	struct argument_reader arguments;
+	struct report report;
+	__u64 dentry;
+	__u64 mount;
+	__u32 base;
+	__u32 depth;
+	__u32 status;
+	__u32 renames;
+	__u32 mounts;
+	__u32 written; /* bytes of a path that is being spelt */
+	__u32 cut;
+	__u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct message {
+	struct record head;
+	__u8 data[MESSAGE_PATH + 2 * MESSAGE_ARGS]; /* so that a bound on each part is enough */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct message);
+} messages SEC(".maps");
+
+struct place {
+	__u32 slot;
+	__u32 generation;
+};
+
+/* Control group id of a container to its slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SLOTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct place);
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 24);
+} alerts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 23);
+} programs SEC(".maps");
+
+/* A pointer as a plain number, which the verifier lets through to a function of its own. */
+static __always_inline __u64 number(const void *pointer)
+{
+	const void *slot = pointer;
+	__u64 value = 0;
+	bpf_probe_read_kernel(&value, sizeof(value), &slot);
+	return value;
+}
+
+static __always_inline __u32 word(__u32 index)
+{
+	return arena[index & ARENA_MASK];
+}
+
+/* The subject of a hook: who acts, and by which image it is judged. */
+struct subject {
+	struct task_struct *task;
+	struct label *label;
+	__u32 base;
+	__u32 image;
+};
+
+/* False for a task that is not governed, or whose workload has no rules. */
+static __always_inline bool governed(struct subject *s)
+{
+	s->task = bpf_get_current_task_btf();
+	s->label = bpf_task_storage_get(&labels, s->task, 0, 0);
+	if (!s->label)
+		return false;
+	struct slot *slot = &slots[s->label->slot & SLOT_MASK];
+	if (slot->generation != s->label->generation)
+		return false;
+	__u64 image = *(volatile __u64 *)&slot->image;
+	s->base = image >> 32;
+	s->image = (__u32)image;
+	return s->base != 0;
+}
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a dentry and its mount to a row of the automaton: climb to the root of the mount namespace, then step the
+ * names from the root down. Any depth, any length. A rename or mount in between makes the walk start again, as the
+ * kernel's own d_path does.
+ *
+ * All that changes from one turn of a loop to the next lives in the task's scratch memory, of which the verifier
+ * only knows that it is memory: so one turn proves them all.
+ */
+#ifndef KUBEARMOR_WALK_H
+#define KUBEARMOR_WALK_H
+
+#include "state.h"
+
+#define WALK_OK 0
+#define WALK_NO_NAME 1    /* pipes, sockets, memfds: path rules do not touch it */
+#define WALK_UNRESOLVED 2 /* the namespace's root could not be reached */
+
+#define WALK_TRIES 64
+#define MAX_DEPTH 8192
+#define MAX_ERRNO 4095
+
+extern const void rename_lock __ksym;
+extern const void mount_lock __ksym;
+
+/* What a loop's callback is given: the verifier wants it on the stack. */
+struct loop {
+	struct scratch *scratch;
+};
+
+static __always_inline struct mount *mount_of(const struct vfsmount *mnt)
+{
+	return (struct mount *)((char *)mnt - bpf_core_field_offset(struct mount, mnt));
+}
+
+static __always_inline bool is_error(const void *pointer)
+{
+	return (unsigned long)pointer >= (unsigned long)-MAX_ERRNO;
+}
+
+static __always_inline bool nameless(struct mount *mount)
+{
+	return is_error(BPF_CORE_READ(mount, mnt_ns)) ||
+	       BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_INTERNAL;
+}
+
+static __always_inline void begin_climb(struct climb *c, __u64 dentry, struct mount *mount)
+{
+	c->dentry = dentry;
+	c->mount = (__u64)mount;
+	c->status = WALK_UNRESOLVED;
+	c->skip = 0;
+	c->names = 0;
+	c->stored = 0;
+}
+
+/* One step towards the root; 1 at the end. A name that was passed is `*passed`. */
+static __always_inline long climb(struct climb *c, __u64 *passed)
+{
+	struct dentry *dentry = (struct dentry *)c->dentry;
+	struct mount *mount = (struct mount *)c->mount;
+
+	*passed = 0;
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
+		if (parent == mount) {
+			if (nameless(mount))
+				c->status = WALK_NO_NAME;
+			else if (BPF_CORE_READ(mount, mnt_ns))
+				c->status = WALK_OK;
+			return 1;
+		}
+		c->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		c->mount = (__u64)parent;
+		return 0;
+	}
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	if (parent == dentry) {
+		/* A root that is not its mount's root: disconnected, or a file system without names. */
+		if (nameless(mount))
+			c->status = WALK_NO_NAME;
+		return 1;
+	}
+	*passed = (__u64)dentry;
+	c->dentry = (__u64)parent;
+	return 0;
+}
+
+static long climb_one(__u32 index, struct loop *loop)
+{
+	struct scratch *s = loop->scratch;
+	struct climb *c = &s->climb;
+	__u64 passed;
+	long end = climb(c, &passed);
+	if (passed) {
+		__u32 stored = c->stored;
+		if (c->names >= c->skip && stored < MAX_CLIMB) {
+			s->up[stored & (MAX_CLIMB - 1)] = passed;
+			c->stored = stored + 1;
+		}
+		c->names++;
+	}
+	return end;
+}
+
+static __always_inline __u32 next_row(__u32 base, __u32 map, __u32 row, __u8 byte)
+{
+	return word(base + row + ((__u8 *)arena)[(map + byte) & (ARENA_WORDS * 4 - 1)]);
+}
+
+/* Without the barrier the compiler prepares all eight bytes first and runs out of registers, then of stack. */
+#define STEP_EIGHT(eight)                                            \
+	do {                                                         \
+		__u64 e = (eight);                                   \
+		_Pragma("unroll") for (int byte = 0; byte < 8; byte++) \
+		{                                                    \
+			row = next_row(base, map, row, e);           \
+			barrier_var(row);                            \
+			e >>= 8;                                     \
+		}                                                    \
+	} while (0)
+
+static __always_inline void begin_names(struct names *n, __u32 base)
+{
+	n->base = base;
+	n->map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
+	n->row = word(base + IMAGE_AT_START);
+}
+
+/* Thirty-two bytes of a name; what is beyond its end reads as NUL, which leads every row to itself. */
+static __always_inline void step_some(struct names *n)
+{
+	__u64 b[4] = {};
+	__u32 base = n->base;
+	__u32 map = n->map;
+	__u32 row = n->row;
+	__u32 len = n->left;
+	if (len > 32)
+		len = 32;
+	bpf_probe_read_kernel(b, len, (void *)n->name);
+	STEP_EIGHT(b[0]);
+	if (len > 8) {
+		STEP_EIGHT(b[1]);
+		if (len > 16) {
+			STEP_EIGHT(b[2]);
+			STEP_EIGHT(b[3]);
+		}
+	}
+	n->row = row;
+	n->name += len;
+	n->left -= len;
+}
+
+static long step_chunk(__u32 index, struct loop *loop)
+{
+	struct names *n = &loop->scratch->names;
+	if (!n->left)
+		return 1;
+	step_some(n);
+	return 0;
+}
+
+static __always_inline void step_byte(struct names *n, __u8 byte)
+{
+	n->row = next_row(n->base, n->map, n->row, byte);
+}
+
+static long descend_one(__u32 index, struct loop *loop)
+{
+	struct scratch *s = loop->scratch;
+	struct names *n = &s->names;
+	__u32 stored = s->climb.stored;
+	if (index >= stored)
+		return 1;
+	struct dentry *dentry = (struct dentry *)s->up[(stored - 1 - index) & (MAX_CLIMB - 1)];
+	step_byte(n, '/');
+	n->left = BPF_CORE_READ(dentry, d_name.len);
+	n->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
+	if (n->left <= 32)
+		step_some(n);
+	else
+		bpf_loop(8, step_chunk, loop, 0);
+	return 0;
+}
+
+/* Names beyond MAX_CLIMB are stepped in portions, from the root down; each portion climbs again. */
+static long walk_portion(__u32 index, struct loop *loop)
+{
+	struct scratch *s = loop->scratch;
+	__u32 portions = (s->depth + MAX_CLIMB - 1) / MAX_CLIMB;
+	if (index >= portions)
+		return 1;
+	begin_climb(&s->climb, s->dentry, (struct mount *)s->mount);
+	s->climb.skip = (portions - 1 - index) * MAX_CLIMB;
+	bpf_loop(MAX_DEPTH, climb_one, loop, 0);
+	bpf_loop(MAX_CLIMB, descend_one, loop, 0);
+	return 0;
+}
+
+static __always_inline __u32 sequence(const void *lock)
+{
+	__u32 value = 1;
+	bpf_probe_read_kernel(&value, sizeof(value), lock);
+	return value;
+}
+
+static long walk_once(__u32 index, struct loop *loop)
+{
+	struct scratch *s = loop->scratch;
+	s->renames = sequence(&rename_lock);
+	s->mounts = sequence(&mount_lock);
+	begin_climb(&s->climb, s->dentry, (struct mount *)s->mount);
+	bpf_loop(MAX_DEPTH, climb_one, loop, 0);
+	begin_names(&s->names, s->base);
+	s->depth = s->climb.names;
+	s->status = s->climb.status;
+	if (s->status == WALK_OK) {
+		if (!s->depth)
+			step_byte(&s->names, '/');
+		else if (s->depth <= MAX_CLIMB)
+			bpf_loop(MAX_CLIMB, descend_one, loop, 0);
+		else
+			bpf_loop(MAX_DEPTH / MAX_CLIMB, walk_portion, loop, 0);
+	}
+	if ((s->renames | s->mounts) & 1 || s->renames != sequence(&rename_lock) ||
+	    s->mounts != sequence(&mount_lock)) {
+		s->status = WALK_UNRESOLVED;
+		return 0;
+	}
+	return 1;
+}
+
+/* What is to be resolved, and what came of it. Kernel pointers travel as numbers: they are only ever probed. */
+struct target {
+	__u64 dentry;
+	__u64 mnt;
+	__u32 base;
+	__u32 row;    /* out */
+	__u32 status; /* out */
+	__u32 reserved;
+};
+
+/*
+ * Fills row and status. A function of its own for the verifier (it is not static), so that it is proved once and
+ * not once for every way that leads to it.
+ */
+__noinline int resolve(struct target *t)
+{
+	struct loop loop;
+	if (!t)
+		return WALK_UNRESOLVED;
+	t->row = 0;
+	t->status = WALK_UNRESOLVED;
+	loop.scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+					    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!loop.scratch)
+		return WALK_UNRESOLVED;
+	loop.scratch->dentry = t->dentry;
+	loop.scratch->mount = (__u64)mount_of((struct vfsmount *)t->mnt);
+	loop.scratch->base = t->base;
+	bpf_loop(WALK_TRIES, walk_once, &loop, 0);
+	t->row = loop.scratch->names.row;
+	t->status = loop.scratch->status;
+	return t->status;
+}
+
+/* A name that was removed while somebody still holds the object. */
+static __always_inline bool unlinked(const struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
+}
+
+static __always_inline __u32 path_class(__u32 base, __u32 row)
+{
+	return word(base + row) & ROW_CLASS_MASK;
+}
+
+#endif

@@ -1,0 +1,38 @@
+//! Why a rule set has no image.
+
+use ruleset::{GlobError, Origin};
+
+/// Every variant names the rule, or the object, that would have to change.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error("{origin}: the pattern `{pattern}` cannot be read")]
+    Pattern {
+        origin: String,
+        pattern: String,
+        #[source]
+        source: GlobError,
+    },
+    #[error(
+        "the image would pass its limit of {limit} words; the largest part is due to {culprit}: \
+         name fewer paths, or use fewer `**` and `*` in one pattern"
+    )]
+    TooLarge { limit: usize, culprit: String },
+    #[error(
+        "{origin}: with its allowedArgs the workload has more than {limit} different arguments; \
+         list fewer"
+    )]
+    TooManyArguments { origin: String, limit: usize },
+    #[error(
+        "{count} steps are needed to decide between rules that concern one object, {limit} fit; \
+         merge rules that differ in allowedArgs, such as {first} and {second}"
+    )]
+    PlanTooLong { count: usize, limit: usize, first: String, second: String },
+    #[error("{origin}: capability number {number} is beyond what the kernel image can hold")]
+    Capability { origin: String, number: u8 },
+}
+
+impl CompileError {
+    pub(crate) fn pattern(origin: &Origin, pattern: &str, source: GlobError) -> Self {
+        Self::Pattern { origin: origin.to_string(), pattern: pattern.to_owned(), source }
+    }
+}

@@ -1,0 +1,119 @@
+//! Reads an image as the kernel does.
+
+use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation};
+
+use crate::{
+    layout::{ARG_SET_WORDS, CAPABILITIES, ROW_CLASS_MASK, RULE_NONE, RULE_POSTURE, at, step},
+    socket_class,
+};
+
+const UNTOUCHED: Decision = Decision { permitted: true, by: None, alert: None };
+
+/// Decides one access from the words of an image alone.
+pub fn interpret(words: &[u32], access: &Access<'_>) -> Decision {
+    let image = Words(words);
+    let source = access.subject.map_or(0, |path| image.source_class(path));
+    let Some(class) = access.object.class() else { return UNTOUCHED };
+    let (table, index) = match &access.object {
+        AccessObject::Execute { path, .. } => {
+            (at::EXEC, path.map_or(0, |path| image.path_class(path)))
+        }
+        AccessObject::File { path, operation: FileOperation::Change } => {
+            (at::CHANGE, image.path_class(path))
+        }
+        AccessObject::File { path, .. } => (at::READ, image.path_class(path)),
+        AccessObject::Socket(socket) => match socket_class(*socket) {
+            Some(class) => (at::SOCKET, class),
+            None => return UNTOUCHED,
+        },
+        AccessObject::Capability(number) => (at::CAPABILITY, u32::from(*number)),
+    };
+    let beyond = table == at::CAPABILITY && index as usize >= CAPABILITIES;
+    if image.header(table) == 0 || beyond {
+        return UNTOUCHED;
+    }
+    let line = image.word(image.header(table) + index);
+    let plan = image.word(line + source);
+    if plan == 0 { UNTOUCHED } else { image.walk(plan, class, access) }
+}
+
+struct Words<'w>(&'w [u32]);
+
+impl Words<'_> {
+    fn word(&self, index: u32) -> u32 {
+        self.0[index as usize]
+    }
+
+    fn header(&self, index: usize) -> u32 {
+        self.0[index]
+    }
+
+    fn source_class(&self, path: &[u8]) -> u32 {
+        self.word(self.header(at::SOURCES) + self.path_class(path))
+    }
+
+    fn path_class(&self, path: &[u8]) -> u32 {
+        self.class_from(self.header(at::START), path)
+    }
+
+    fn class_from(&self, start: u32, text: &[u8]) -> u32 {
+        let row = text.iter().fold(start, |row, &byte| {
+            let map = self.word(self.header(at::BYTECLASS) + u32::from(byte / 4));
+            self.word(row + (map >> (8 * (byte % 4)) & 0xff))
+        });
+        self.word(row) & ROW_CLASS_MASK
+    }
+
+    fn walk(&self, plan: u32, class: Class, access: &Access<'_>) -> Decision {
+        let counts = self.word(plan);
+        let (verdicts, audits) = (counts & 0xffff, counts >> 16);
+        let step_at = |index: u32| {
+            let words = [0, 1].map(|word| self.word(plan + 1 + 2 * index + word));
+            self.holds(words[0], access).then_some(words)
+        };
+        let decision = match (0..verdicts).find_map(step_at) {
+            Some(words) => outcome(words, class),
+            None => UNTOUCHED,
+        };
+        if matches!(access.object, AccessObject::File { operation: FileOperation::Metadata, .. }) {
+            let by_rule = matches!(decision.by, Some(DecidedBy::Rule(_)));
+            return if by_rule { decision } else { UNTOUCHED };
+        }
+        match (verdicts..verdicts + audits).find_map(step_at) {
+            Some([_, rule]) if decision.permitted => {
+                Decision { alert: Some(DecidedBy::Rule(rule)), ..decision }
+            }
+            _ => decision,
+        }
+    }
+
+    fn holds(&self, conditions: u32, access: &Access<'_>) -> bool {
+        let wanted = |bit: u32| conditions & bit != 0;
+        let set = conditions >> step::ARG_SET_SHIFT;
+        (!wanted(step::IF_OWNER) || access.owner)
+            && (!wanted(step::IF_NOT_OWNER) || !access.owner)
+            && (!wanted(step::IF_TERMINAL) || access.terminal)
+            && (!wanted(step::IF_ARGS_IN) || self.arguments_in(set, access))
+            && (!wanted(step::IF_ARGS_NOT_IN) || !self.arguments_in(set, access))
+    }
+
+    fn arguments_in(&self, set: u32, access: &Access<'_>) -> bool {
+        let AccessObject::Execute { args, .. } = &access.object else { return true };
+        args.iter().all(|arg| {
+            let class = self.class_from(self.header(at::ARG_START), arg) as usize;
+            let bitmap = self.header(at::ARG_SETS) as usize + set as usize * ARG_SET_WORDS;
+            class != 0 && self.0[bitmap + class / 32] >> (class % 32) & 1 == 1
+        })
+    }
+}
+
+fn outcome([bits, rule]: [u32; 2], class: Class) -> Decision {
+    let by = match rule {
+        RULE_NONE => None,
+        RULE_POSTURE => Some(DecidedBy::Posture(class)),
+        rule => Some(DecidedBy::Rule(rule)),
+    };
+    let permitted = bits & step::DENY == 0;
+    let alert = if bits & (step::DENY | step::ALERT) == 0 { None } else { by };
+    Decision { permitted, by, alert }
+}

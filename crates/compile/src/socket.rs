@@ -1,0 +1,69 @@
+//! Socket classes: family, type and protocol folded into one small number, as `bpf/include/match.h` folds them.
+
+use ruleset::Socket;
+
+const TYPES: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 10];
+const OTHER_TYPE: u16 = 255;
+
+/// Of a packet socket, or of no protocol that rules name.
+const OTHER_PROTOCOL: u16 = 255;
+const PROTOCOLS: [u16; 6] = [OTHER_PROTOCOL, 6, 17, 1, 58, 132];
+
+/// `None` for families that are never judged.
+pub fn socket_class(socket: Socket) -> Option<u32> {
+    if !socket.is_judged() {
+        return None;
+    }
+    let kind = TYPES.iter().position(|&kind| kind == socket.kind).unwrap_or(0);
+    let packet = socket.family == 17;
+    let protocol = match (socket.protocol, socket.kind) {
+        _ if packet => 0,
+        (0, 1) | (6 | 262, _) => 1,
+        (0, 2) | (17 | 136, _) => 2,
+        (1, _) => 3,
+        (58, _) => 4,
+        (0, 5) | (132, _) => 5,
+        _ => 0,
+    };
+    let kind = u32::try_from(kind).unwrap_or(0);
+    Some(u32::from(packet) << 6 | kind << 3 | protocol)
+}
+
+/// A socket of the class. Rules tell no two sockets of one class apart.
+pub(crate) fn representative(class: usize) -> Socket {
+    let kind = match TYPES[class >> 3 & 7] {
+        0 => OTHER_TYPE,
+        kind => kind,
+    };
+    let protocol = PROTOCOLS.get(class & 7).copied().unwrap_or(OTHER_PROTOCOL);
+    Socket { family: if class >> 6 == 1 { 17 } else { 2 }, kind, protocol }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_do_not_tell_sockets_of_one_class_apart() {
+        use policy::Protocol::{
+            All, Dccp, Dgram, Icmp, Icmpv6, Packet, Raw, Rdm, Sctp, Seqpacket, Stream, Tcp, Udp,
+        };
+        let protocols =
+            [Tcp, Udp, Icmp, Icmpv6, Sctp, Raw, Stream, Dgram, Rdm, Seqpacket, Dccp, Packet, All];
+        for family in [1, 2, 10, 16, 17, 40] {
+            for kind in 0..12 {
+                for ip in 0..300 {
+                    let socket = Socket { family, kind, protocol: ip };
+                    let Some(class) = socket_class(socket) else {
+                        assert!(!socket.is_judged());
+                        continue;
+                    };
+                    let stand_in = representative(class as usize);
+                    for protocol in protocols {
+                        assert_eq!(socket.is_of(protocol), stand_in.is_of(protocol), "{socket:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The deterministic automaton: subset construction, kept cheap by what is already deterministic.
+//!
+//! A state is a triple: a node of the path trie, a node of the name trie, and a set of live pattern states. Exact
+//! paths and names thus never make the sets large; a set holds only the patterns and directories that are still
+//! alive, and its successors are computed once, whatever the trie nodes beside it.
+
+use rustc_hash::FxHashMap as HashMap;
+
+use crate::{
+    CompileError,
+    bytes::{ByteClasses, ByteSet},
+    image::MAX_WORDS,
+    layout::{ROW_CLASS_MASK, ROW_MULTICALL},
+    names::Names,
+    nfa::StateId,
+    trie::{ARGUMENTS, DEAD, NAMES, Node, PATHS},
+};
+
+/// Upper limit of what the construction may hold before it is minimised: 32 MiB of transitions.
+const MAX_TRANSITIONS: usize = 8 << 20;
+
+/// Upper limit of the pattern states in all sets together; it keeps hopeless pattern mixtures from taking long.
+const MAX_SET_MEMBERS: usize = 2 << 20;
+
+/// An automaton over byte classes.
+pub(crate) struct Automaton {
+    pub(crate) classes: ByteClasses,
+    /// Word 0 of each state's row.
+    pub(crate) outputs: Vec<u32>,
+    /// Successors, one per byte class, state after state.
+    pub(crate) successors: Vec<u32>,
+    /// A state with depth leads to deeper states and to states without depth only; states without depth lead to
+    /// such states only.
+    pub(crate) depths: Vec<Option<u32>>,
+    pub(crate) start: u32,
+    pub(crate) argument_start: u32,
+    /// The marks of each path class; those of class 0 are none.
+    pub(crate) path_classes: Vec<Vec<u32>>,
+    /// What most of its states are due to.
+    pub(crate) culprit: String,
+}
+
+impl Automaton {
+    pub(crate) fn build(names: &Names) -> Result<Self, CompileError> {
+        let mut machine = Machine::new(names);
+        machine.prepare_applets();
+        let start_set = machine.spawned(SetId::EMPTY, PATHS);
+        let start = machine.intern(Triple { path: PATHS, name: NAMES, set: start_set });
+        let inert = machine.fixed_set(vec![]);
+        let argument_start = machine.intern(Triple { path: ARGUMENTS, name: DEAD, set: inert });
+        machine.expand_all()?;
+        let depth = |triple: &Triple| names.trie.get(triple.path).map(|node| node.depth);
+        Ok(Self {
+            culprit: machine.culprit(),
+            depths: machine.triples.iter().map(depth).collect(),
+            outputs: machine.outputs,
+            successors: machine.successors,
+            start,
+            argument_start,
+            path_classes: machine.path_classes,
+            classes: machine.classes,
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Triple {
+    path: Node,
+    name: Node,
+    set: SetId,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct SetId(u32);
+
+impl SetId {
+    const EMPTY: Self = Self(0);
+}
+
+struct LiveSet {
+    kind: SetKind,
+    /// Marks of its accepting states, sorted.
+    marks: Vec<u32>,
+    /// Successor per byte class; empty until computed.
+    steps: Vec<SetId>,
+    /// State per byte class that has left both tries; [`UNKNOWN`] until needed.
+    strays: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum SetKind {
+    /// Pattern states, sorted.
+    Live(Vec<StateId>),
+    /// Behind `//` of a multi-call binary, whose marks stay whatever the applet; also, without marks, for arguments.
+    Fixed(Vec<u32>),
+}
+
+const UNKNOWN: u32 = u32::MAX;
+
+struct Machine<'n> {
+    names: &'n Names,
+    classes: ByteClasses,
+    slash: usize,
+    sets: Vec<LiveSet>,
+    set_ids: HashMap<SetKind, SetId>,
+    set_members: usize,
+    unions: HashMap<(SetId, Node), SetId>,
+    /// Closure of each pattern state.
+    closures: Vec<Vec<StateId>>,
+    applet_sets: Vec<SetId>,
+    triples: Vec<Triple>,
+    ids: HashMap<Triple, u32>,
+    outputs: Vec<u32>,
+    successors: Vec<u32>,
+    path_classes: Vec<Vec<u32>>,
+    path_class_ids: HashMap<Vec<u32>, u32>,
+}
+
+impl<'n> Machine<'n> {
+    fn new(names: &'n Names) -> Self {
+        let singles = names.trie.edge_bytes().chain([b'/']).map(ByteSet::one);
+        let mut ranges: Vec<_> =
+            names.nfa.states().iter().flat_map(|s| s.moves.iter().map(|&(set, _)| set)).collect();
+        ranges.sort_unstable();
+        ranges.dedup();
+        let classes = ByteClasses::of_sets(singles.chain(ranges));
+        let closures = (0..).zip(names.nfa.states()).map(|(id, _)| names.nfa.closure(id)).collect();
+        let mut machine = Self {
+            names,
+            slash: classes.class_of(b'/'),
+            classes,
+            sets: vec![],
+            set_ids: HashMap::default(),
+            set_members: 0,
+            unions: HashMap::default(),
+            closures,
+            applet_sets: vec![],
+            triples: vec![],
+            ids: HashMap::default(),
+            outputs: vec![],
+            successors: vec![],
+            path_classes: vec![vec![]],
+            path_class_ids: HashMap::from_iter([(vec![], 0)]),
+        };
+        machine.intern_set(SetKind::Live(vec![]));
+        machine
+    }
+
+    /// Walks every multi-call binary to learn the marks that all its applets share.
+    fn prepare_applets(&mut self) {
+        for binary in &self.names.multicall {
+            let set = self.spawned(SetId::EMPTY, PATHS);
+            let mut at = Triple { path: PATHS, name: NAMES, set };
+            for &byte in binary.as_bytes() {
+                at = self.step(at, byte);
+            }
+            let marks = self.marks(at);
+            let fixed = self.fixed_set(marks);
+            self.applet_sets.push(fixed);
+        }
+    }
+
+    fn expand_all(&mut self) -> Result<(), CompileError> {
+        let mut next = 0;
+        while next < self.triples.len() {
+            let transitions = self.triples.len() * self.classes.len();
+            if transitions > MAX_TRANSITIONS || self.set_members > MAX_SET_MEMBERS {
+                return Err(CompileError::TooLarge { limit: MAX_WORDS, culprit: self.culprit() });
+            }
+            self.expand(next);
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// Appends the row of a state. States are expanded in the order of their numbers.
+    fn expand(&mut self, id: usize) {
+        let names = self.names;
+        let from = self.triples[id];
+        self.compute_steps(from.set);
+        let mut row = vec![UNKNOWN; self.classes.len()];
+        let continued = names.trie.children(from.path).iter();
+        let continued = continued.chain(names.trie.children(from.name));
+        for &(byte, _) in continued {
+            let class = self.classes.class_of(byte);
+            if row[class] == UNKNOWN {
+                let target = self.step(from, byte);
+                row[class] = self.intern(target);
+            }
+        }
+        for (class, cell) in row.iter_mut().enumerate().filter(|(_, cell)| **cell == UNKNOWN) {
+            *cell = self.stray(from.set, class);
+        }
+        self.successors.extend(row);
+    }
+
+    /// The state behind a byte that neither trie goes on with.
+    fn stray(&mut self, set: SetId, class: usize) -> u32 {
+        let known = self.sets[set.0 as usize].strays[class];
+        if known != UNKNOWN {
+            return known;
+        }
+        let name = self.restarted(set, class).unwrap_or(DEAD);
+        let target = self.sets[set.0 as usize].steps[class];
+        let id = self.intern(Triple { path: DEAD, name, set: target });
+        self.sets[set.0 as usize].strays[class] = id;
+        id
+    }
+
+    fn step(&mut self, from: Triple, byte: u8) -> Triple {
+        self.compute_steps(from.set);
+        let class = self.classes.class_of(byte);
+        let path = self.names.trie.child(from.path, byte);
+        let name = self
+            .restarted(from.set, class)
+            .unwrap_or_else(|| self.names.trie.child(from.name, byte));
+        let set = self.sets[from.set.0 as usize].steps[class];
+        if self.is_fixed(from.set) {
+            return Triple { path, name, set };
+        }
+        match self.names.trie.get(path).and_then(|node| node.applets_of) {
+            Some(binary) if !self.applet_sets.is_empty() => {
+                Triple { path, name: NAMES, set: self.applet_sets[binary as usize] }
+            }
+            _ => Triple { path, name, set: self.spawned(set, path) },
+        }
+    }
+
+    /// A slash begins a new last component, except within an applet's name.
+    fn restarted(&self, set: SetId, class: usize) -> Option<Node> {
+        (class == self.slash && !self.is_fixed(set)).then_some(NAMES)
+    }
+
+    fn is_fixed(&self, set: SetId) -> bool {
+        matches!(self.sets[set.0 as usize].kind, SetKind::Fixed(_))
+    }
+
+    fn compute_steps(&mut self, id: SetId) {
+        if !self.sets[id.0 as usize].steps.is_empty() {
+            return;
+        }
+        let steps = match self.sets[id.0 as usize].kind.clone() {
+            SetKind::Fixed(_) => vec![id; self.classes.len()],
+            SetKind::Live(states) if states.is_empty() => vec![SetId::EMPTY; self.classes.len()],
+            SetKind::Live(states) => self.live_steps(&states),
+        };
+        self.sets[id.0 as usize].steps = steps;
+    }
+
+    /// Computes one successor per group of byte classes that the live states do not tell apart.
+    fn live_steps(&mut self, states: &[StateId]) -> Vec<SetId> {
+        let nfa = &self.names.nfa;
+        let moves: Vec<_> = states.iter().flat_map(|&id| &nfa.state(id).moves).collect();
+        let mut distinct: Vec<ByteSet> = moves.iter().map(|(set, _)| *set).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let mut successor_of: HashMap<Vec<u64>, SetId> = HashMap::default();
+        let mut steps = Vec::with_capacity(self.classes.len());
+        for class in 0..self.classes.len() {
+            let byte = self.classes.representatives()[class];
+            let group = membership(&distinct, byte);
+            let successor = successor_of.get(&group).copied().unwrap_or_else(|| {
+                let mut next: Vec<StateId> = moves
+                    .iter()
+                    .filter(|(set, _)| set.contains(byte))
+                    .flat_map(|&&(_, target)| self.closures[target as usize].iter().copied())
+                    .collect();
+                next.sort_unstable();
+                next.dedup();
+                self.intern_set(SetKind::Live(next))
+            });
+            successor_of.insert(group, successor);
+            steps.push(successor);
+        }
+        steps
+    }
+
+    /// The set together with what comes alive at a trie node.
+    fn spawned(&mut self, set: SetId, node: Node) -> SetId {
+        let Some(data) = self.names.trie.get(node).filter(|data| !data.spawns.is_empty()) else {
+            return set;
+        };
+        if let Some(&known) = self.unions.get(&(set, node)) {
+            return known;
+        }
+        let SetKind::Live(mut states) = self.sets[set.0 as usize].kind.clone() else { return set };
+        states.extend(&data.spawns);
+        states.sort_unstable();
+        states.dedup();
+        let union = self.intern_set(SetKind::Live(states));
+        self.unions.insert((set, node), union);
+        union
+    }
+
+    fn fixed_set(&mut self, marks: Vec<u32>) -> SetId {
+        self.intern_set(SetKind::Fixed(marks))
+    }
+
+    fn intern_set(&mut self, kind: SetKind) -> SetId {
+        if let Some(&known) = self.set_ids.get(&kind) {
+            return known;
+        }
+        let marks = match &kind {
+            SetKind::Fixed(marks) => marks.clone(),
+            SetKind::Live(states) => sorted(
+                states.iter().flat_map(|&id| self.names.nfa.state(id).accepts.iter().copied()),
+            ),
+        };
+        if let SetKind::Live(states) = &kind {
+            self.set_members += states.len();
+        }
+        let id = SetId(u32::try_from(self.sets.len()).unwrap_or(UNKNOWN));
+        let strays = vec![UNKNOWN; self.classes.len()];
+        self.sets.push(LiveSet { kind: kind.clone(), marks, steps: vec![], strays });
+        self.set_ids.insert(kind, id);
+        id
+    }
+
+    fn intern(&mut self, triple: Triple) -> u32 {
+        if let Some(&known) = self.ids.get(&triple) {
+            return known;
+        }
+        let id = u32::try_from(self.triples.len()).unwrap_or(UNKNOWN);
+        self.ids.insert(triple, id);
+        self.triples.push(triple);
+        let output = self.output(triple);
+        self.outputs.push(output);
+        id
+    }
+
+    fn output(&mut self, triple: Triple) -> u32 {
+        let node = self.names.trie.get(triple.path);
+        if let Some(argument) = node.and_then(|node| node.argument) {
+            return argument + 1;
+        }
+        let multicall = node.is_some_and(|node| node.multicall) && !self.is_fixed(triple.set);
+        let marks = self.marks(triple);
+        let class = if let Some(&known) = self.path_class_ids.get(&marks) {
+            known
+        } else {
+            let class = u32::try_from(self.path_classes.len()).unwrap_or(UNKNOWN);
+            self.path_classes.push(marks.clone());
+            self.path_class_ids.insert(marks, class);
+            class
+        };
+        class & ROW_CLASS_MASK | if multicall { ROW_MULTICALL } else { 0 }
+    }
+
+    fn marks(&self, at: Triple) -> Vec<u32> {
+        let trie = &self.names.trie;
+        let set = &self.sets[at.set.0 as usize].marks;
+        let exact = [at.path, at.name].into_iter().filter_map(|node| trie.get(node));
+        let exact = exact.flat_map(|node| &node.exact);
+        let directories = trie.get(at.path).filter(|_| !self.is_fixed(at.set));
+        let directories = directories.into_iter().flat_map(|node| &node.directories);
+        sorted(set.iter().chain(exact).chain(directories).copied())
+    }
+
+    /// Blames the pattern that is alive in most states.
+    fn culprit(&self) -> String {
+        let mut weights = vec![0_usize; self.names.described.len()];
+        for triple in &self.triples {
+            let SetKind::Live(states) = &self.sets[triple.set.0 as usize].kind else { continue };
+            for &id in states {
+                weights[self.names.nfa.state(id).mark as usize] += 1;
+            }
+        }
+        let heaviest = (0..weights.len()).max_by_key(|&mark| weights[mark]);
+        match heaviest.filter(|&mark| weights[mark] > self.triples.len() / 2) {
+            Some(mark) => self.names.described[mark].clone(),
+            None => "the number and length of exact paths".to_owned(),
+        }
+    }
+}
+
+/// Which of the sets have the byte, as bits.
+fn membership(sets: &[ByteSet], byte: u8) -> Vec<u64> {
+    let bits = |sets: &[ByteSet]| {
+        sets.iter().rev().fold(0, |bits, set| bits << 1 | u64::from(set.contains(byte)))
+    };
+    sets.chunks(64).map(bits).collect()
+}
+
+fn sorted(marks: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut marks: Vec<u32> = marks.collect();
+    marks.sort_unstable();
+    marks.dedup();
+    marks
+}

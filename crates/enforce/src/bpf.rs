@@ -1,0 +1,283 @@
+//! The BPF-LSM backend: workloads become slots, rule sets become images, equal rule sets share one image.
+
+mod directory;
+mod slots;
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, RwLock,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use ruleset::RuleSet;
+use sensor::{Counters, LoadError, Loaded, Options, PinError, Region, Ring, Sensor};
+
+use self::{directory::Directory, slots::SlotNumbers};
+use crate::{EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey};
+
+/// Events that wait for the agent; when it is full the kernel's rings fill up and count what they lose.
+const EVENT_QUEUE: usize = 16 * 1024;
+
+/// Enforces by programs on the kernel's security hooks.
+#[derive(Debug)]
+pub struct BpfEnforcer {
+    sensor: Sensor,
+    numbers: SlotNumbers,
+    placed: HashMap<WorkloadKey, Placed>,
+    images: HashMap<Arc<RuleSet>, Image>,
+    next_image: u32,
+    directory: Arc<RwLock<Directory>>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    slot: u32,
+    generation: u32,
+    cgroups: Vec<u64>,
+    rules: Option<Arc<RuleSet>>,
+}
+
+#[derive(Debug)]
+struct Image {
+    region: Region,
+    number: u32,
+    users: usize,
+}
+
+impl BpfEnforcer {
+    /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
+    /// force until [`BpfEnforcer::take_over`].
+    pub fn start(options: &Options) -> Result<(Self, Receiver<Event>), LoadError> {
+        let sensor = Sensor::load(options)?;
+        let directory = Arc::new(RwLock::new(Directory::default()));
+        let (sender, receiver) = sync_channel(EVENT_QUEUE);
+        let reader =
+            sensor.reader().map_err(|source| LoadError::Refused { object: "rings", source })?;
+        let known = Arc::clone(&directory);
+        thread::Builder::new()
+            .name("kernel-rings".to_owned())
+            .spawn(move || {
+                let ended = reader.run(|ring, bytes| forward(&known, &sender, ring, bytes));
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
+                }
+            })
+            .map_err(LoadError::Thread)?;
+        let enforcer = Self {
+            sensor,
+            numbers: SlotNumbers::new(sensor::SLOTS),
+            placed: HashMap::new(),
+            images: HashMap::new(),
+            next_image: 1,
+            directory,
+        };
+        Ok((enforcer, receiver))
+    }
+
+    /// Which hooks are in force, and which this kernel refused.
+    pub fn loaded(&self) -> &Loaded {
+        self.sensor.loaded()
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.sensor.counters()
+    }
+
+    /// Removes what an earlier run of the agent left in the kernel. To be called when all known workloads have their
+    /// rules again.
+    pub fn take_over(&self) -> Result<(), PinError> {
+        self.sensor.retire_earlier_runs()
+    }
+
+    /// The image of a rule set, compiled and written unless another workload uses it already.
+    fn image(
+        &mut self,
+        workload: &WorkloadKey,
+        rules: &Arc<RuleSet>,
+    ) -> Result<(Region, u32), EnforceError> {
+        if let Some(image) = self.images.get_mut(rules) {
+            image.users += 1;
+            return Ok((image.region, image.number));
+        }
+        let too_large =
+            |reason: String| EnforceError::TooLarge { workload: workload.clone(), reason };
+        let compiled = compile::compile(rules).map_err(|error| too_large(error.to_string()))?;
+        let region = self
+            .sensor
+            .write_image(&compiled.words)
+            .map_err(|error| too_large(error.to_string()))?;
+        let number = self.next_image;
+        self.next_image = self.next_image.checked_add(1).unwrap_or(1);
+        self.write_directory(|d| d.image_made(number, rules));
+        self.images.insert(Arc::clone(rules), Image { region, number, users: 1 });
+        Ok((region, number))
+    }
+
+    fn release(&mut self, rules: &Arc<RuleSet>) {
+        let Some(image) = self.images.get_mut(rules) else { return };
+        image.users -= 1;
+        if image.users == 0
+            && let Some(image) = self.images.remove(rules)
+        {
+            self.sensor.retire_image(image.region);
+            self.write_directory(|d| d.image_gone(image.number));
+        }
+    }
+
+    fn write_directory(&self, change: impl FnOnce(&mut Directory)) {
+        // A poisoned lock still guards a consistent directory: its methods do not panic halfway.
+        change(&mut self.directory.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    fn bind(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError> {
+        let kernel = |action: &'static str| {
+            let workload = workload.clone();
+            move |source: Box<dyn std::error::Error + Send + Sync>| EnforceError::Kernel {
+                action,
+                workload,
+                source,
+            }
+        };
+        let Some(placed) = self.placed.get_mut(workload) else { return Ok(()) };
+        match placement {
+            Placement::Host => self.sensor.set_host_slot(placed.slot, placed.generation),
+            Placement::Container { cgroup, .. } => {
+                for id in
+                    cgroup_ids(cgroup).map_err(|e| kernel("reading the control group")(e.into()))?
+                {
+                    if placed.cgroups.contains(&id) {
+                        continue;
+                    }
+                    self.sensor
+                        .bind_cgroup(id, placed.slot, placed.generation)
+                        .map_err(|e| kernel("binding the control group")(e.into()))?;
+                    placed.cgroups.push(id);
+                }
+            }
+        }
+        self.sensor.label_tasks().map_err(|e| kernel("labelling the tasks")(e.into()))
+    }
+}
+
+impl Enforcer for BpfEnforcer {
+    fn name(&self) -> &'static str {
+        "BPFLSM"
+    }
+
+    fn place(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError> {
+        if !self.placed.contains_key(workload) {
+            let (slot, generation) = self.numbers.take().ok_or_else(|| EnforceError::TooLarge {
+                workload: workload.clone(),
+                reason: format!("all {} slots are in use", sensor::SLOTS - 1),
+            })?;
+            self.sensor.begin_slot(slot, generation);
+            self.write_directory(|d| d.slot_taken(slot, generation, workload));
+            self.placed.insert(
+                workload.clone(),
+                Placed { slot, generation, cgroups: Vec::new(), rules: None },
+            );
+        }
+        let bound = self.bind(workload, placement);
+        if bound.is_err() {
+            // Half a place would hold a slot that nobody is in.
+            self.remove(workload)?;
+        }
+        bound
+    }
+
+    fn apply(
+        &mut self,
+        workload: &WorkloadKey,
+        rules: &Arc<RuleSet>,
+    ) -> Result<Vec<NotExpressed>, EnforceError> {
+        let Some(placed) = self.placed.get(workload) else {
+            return Err(EnforceError::NotPlaced(workload.clone()));
+        };
+        if placed.rules.as_ref() == Some(rules) {
+            return Ok(Vec::new());
+        }
+        let slot = placed.slot;
+        let image = if rules.rules.is_empty() { None } else { Some(self.image(workload, rules)?) };
+        self.sensor.set_image(slot, image);
+        let now = image.is_some().then(|| Arc::clone(rules));
+        let before =
+            self.placed.get_mut(workload).and_then(|p| std::mem::replace(&mut p.rules, now));
+        if let Some(before) = before {
+            self.release(&before);
+        }
+        Ok(Vec::new())
+    }
+
+    fn remove(&mut self, workload: &WorkloadKey) -> Result<(), EnforceError> {
+        let Some(placed) = self.placed.remove(workload) else { return Ok(()) };
+        if &*workload.0 == WorkloadKey::HOST {
+            self.sensor.set_host_slot(0, 0);
+        }
+        for id in &placed.cgroups {
+            self.sensor.unbind_cgroup(*id).map_err(|source| EnforceError::Kernel {
+                action: "releasing the control group",
+                workload: workload.clone(),
+                source: source.into(),
+            })?;
+        }
+        // A new generation voids the labels of tasks that linger.
+        self.sensor.begin_slot(placed.slot, placed.generation.wrapping_add(1));
+        self.numbers.give_back(placed.slot, placed.generation);
+        self.write_directory(|d| d.slot_left(placed.slot, placed.generation));
+        if let Some(rules) = &placed.rules {
+            self.release(rules);
+        }
+        Ok(())
+    }
+}
+
+/// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
+fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
+    let mut ids = vec![fs::metadata(cgroup)?.ino()];
+    let mut folders: Vec<PathBuf> = vec![cgroup.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // A group that goes away while we look has no tasks to label.
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if let Ok(data) = entry.metadata() {
+                    ids.push(data.ino());
+                }
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(ids)
+}
+
+/// False when nobody listens any more.
+fn forward(
+    directory: &RwLock<Directory>,
+    events: &SyncSender<Event>,
+    ring: Ring,
+    bytes: &[u8],
+) -> bool {
+    let record = match wire::Record::decode(bytes) {
+        Ok(record) => record,
+        Err(error) => {
+            tracing::warn!(%error, ?ring, "a record of the kernel could not be read");
+            return true;
+        }
+    };
+    let (workload, rules) = {
+        let directory = directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (directory.workload(record.slot, record.generation), directory.rules(record.image))
+    };
+    let Some(workload) = workload else {
+        tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
+        return true;
+    };
+    let rules = if record.kind == wire::RecordKind::Alert { rules } else { None };
+    events.send(Event { workload, record, rules }).is_ok()
+}

@@ -1,0 +1,132 @@
+//! Room for images: one big mapped array, handed out in regions. A region that is given back is not used again
+//! before every program that could still be reading it has ended.
+
+use rustix::thread::{MembarrierCommand, membarrier};
+
+use crate::shared::Mapping;
+
+/// `ARENA_WORDS`
+pub const ARENA_WORDS: u32 = 1 << 23;
+
+/// A part of the arena that holds one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// In words from the arena's start; never 0.
+    pub base: u32,
+    /// In words.
+    pub len: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no room for an image of {needed} words: {free} of {ARENA_WORDS} words are free, the largest piece has {largest}"
+)]
+pub struct ArenaFull {
+    pub needed: u32,
+    pub free: u32,
+    pub largest: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Arena {
+    memory: Mapping,
+    regions: Regions,
+}
+
+impl Arena {
+    pub(crate) fn new(memory: Mapping) -> Self {
+        Self { memory, regions: Regions::new(ARENA_WORDS) }
+    }
+
+    /// Copies an image in. Nobody reads it until a slot points at it.
+    pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaFull> {
+        let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
+        let region = match self.regions.take(needed) {
+            Some(region) => region,
+            None => {
+                // Waits until every program that was running has ended (the kernel's RCU grace period).
+                if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
+                    self.regions.reclaim();
+                }
+                self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
+            }
+        };
+        let from = region.base as usize;
+        self.memory.words_mut()[from..from + image.len()].copy_from_slice(image);
+        Ok(region)
+    }
+
+    /// Gives a region back, once no slot points at it.
+    pub(crate) fn retire(&mut self, region: Region) {
+        self.regions.retired.push(region);
+    }
+}
+
+/// Which words are in use: first fit, neighbours joined.
+#[derive(Debug)]
+struct Regions {
+    free: Vec<Region>,
+    retired: Vec<Region>,
+}
+
+impl Regions {
+    fn new(words: u32) -> Self {
+        // Word 0 stays unused: a base of 0 means no image.
+        Self { free: vec![Region { base: 16, len: words - 16 }], retired: Vec::new() }
+    }
+
+    fn take(&mut self, len: u32) -> Option<Region> {
+        let len = len.max(1);
+        let index = self.free.iter().position(|r| r.len >= len)?;
+        let base = self.free[index].base;
+        if self.free[index].len == len {
+            self.free.remove(index);
+        } else {
+            self.free[index].base += len;
+            self.free[index].len -= len;
+        }
+        Some(Region { base, len })
+    }
+
+    fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    fn reclaim(&mut self) {
+        self.free.append(&mut self.retired);
+        self.free.sort_by_key(|r| r.base);
+        self.free.dedup_by(|next, last| {
+            let joins = last.base + last.len == next.base;
+            if joins {
+                last.len += next.len;
+            }
+            joins
+        });
+    }
+
+    fn full(&self, needed: u32) -> ArenaFull {
+        ArenaFull {
+            needed,
+            free: self.free.iter().map(|r| r.len).sum(),
+            largest: self.free.iter().map(|r| r.len).max().unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_never_overlap_and_join_again() {
+        let mut regions = Regions::new(116);
+        let a = regions.take(40).expect("room");
+        let b = regions.take(60).expect("room");
+        assert_eq!((a.base, b.base), (16, 56));
+        assert_eq!(regions.take(1), None);
+        regions.retired.extend([b, a]);
+        assert_eq!(regions.take(1), None, "a retired region is not free yet");
+        regions.reclaim();
+        assert_eq!(regions.take(100), Some(Region { base: 16, len: 100 }));
+    }
+}

@@ -1,0 +1,22 @@
+//! The kernel programs, as user space sees them: probe, load, attach, pin, write images, read rings.
+//!
+//! The only crate that knows libbpf, and the only one of the product with `unsafe` code: mappings of the arena and
+//! the slots that the programs read while we write.
+
+mod arena;
+mod load;
+mod pins;
+mod probe;
+mod rings;
+mod shared;
+
+pub use arena::{ARENA_WORDS, ArenaFull, Region};
+pub use load::{LoadError, Loaded, Options, Sensor};
+pub use pins::{ABI, PinError, PinnedRuns, detach_all};
+pub use probe::{Capabilities, Capability, probe};
+pub use rings::{Reader, Ring};
+pub use shared::{Counters, SLOTS};
+
+mod objects {
+    include!(concat!(env!("OUT_DIR"), "/objects.rs"));
+}

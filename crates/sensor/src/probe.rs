@@ -1,0 +1,96 @@
+//! What this kernel offers, found by looking and trying, with a reason and a remedy for everything that is missing.
+
+use std::{fs, path::Path};
+
+/// One thing the enforcer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability {
+    pub name: &'static str,
+    /// `Err` says what was found instead and what to change.
+    pub state: Result<(), String>,
+}
+
+/// The answer to "what can be enforced here".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    pub kernel: String,
+    /// The security modules that are active, as the kernel lists them.
+    pub lsm: Vec<String>,
+    pub items: Vec<Capability>,
+}
+
+impl Capabilities {
+    /// All that BPF-LSM needs is there, as far as can be said without loading a program.
+    pub fn bpf_lsm(&self) -> bool {
+        self.items.iter().all(|item| item.state.is_ok())
+    }
+
+    /// The reasons why not, one line each.
+    pub fn missing(&self) -> impl Iterator<Item = String> + '_ {
+        self.items.iter().filter_map(|item| {
+            item.state.as_ref().err().map(|reason| format!("{}: {reason}", item.name))
+        })
+    }
+}
+
+/// Looks at the running kernel. Loads nothing.
+pub fn probe() -> Capabilities {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |s| s.trim().to_owned());
+    let lsm_file = Path::new("/sys/kernel/security/lsm");
+    let (lsm, lsm_state) = match fs::read_to_string(lsm_file) {
+        Ok(list) => {
+            let lsm: Vec<String> = list.trim().split(',').map(str::to_owned).collect();
+            let state = if lsm.iter().any(|name| name == "bpf") {
+                Ok(())
+            } else {
+                Err(format!(
+                    "`bpf` is not among the active security modules ({}); add `lsm={},bpf` to the kernel's \
+                     command line and reboot",
+                    list.trim(),
+                    list.trim()
+                ))
+            };
+            (lsm, state)
+        }
+        Err(error) => (
+            Vec::new(),
+            Err(format!(
+                "{} cannot be read ({error}); mount it with `mount -t securityfs none /sys/kernel/security`",
+                lsm_file.display()
+            )),
+        ),
+    };
+    let items = vec![
+        Capability { name: "BPF security module", state: lsm_state },
+        Capability {
+            name: "kernel type information",
+            state: readable(
+                "/sys/kernel/btf/vmlinux",
+                "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (5.15 or later)",
+            ),
+        },
+        Capability {
+            name: "control groups v2",
+            state: readable(
+                "/sys/fs/cgroup/cgroup.controllers",
+                "mount the unified hierarchy, or boot with `systemd.unified_cgroup_hierarchy=1`",
+            ),
+        },
+        Capability { name: "privileges", state: privileged() },
+    ];
+    Capabilities { kernel, lsm, items }
+}
+
+fn readable(path: &str, remedy: &str) -> Result<(), String> {
+    fs::metadata(path).map(drop).map_err(|error| format!("{path}: {error}; {remedy}"))
+}
+
+fn privileged() -> Result<(), String> {
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err("not root; the agent needs CAP_BPF, CAP_PERFMON, CAP_MAC_ADMIN and CAP_SYS_ADMIN"
+            .to_owned())
+    }
+}

@@ -1,0 +1,144 @@
+//! Memory that user space and the kernel programs share: `bpf/include/state.h` declares the same layouts.
+#![expect(unsafe_code, reason = "mappings of kernel memory have no safe wrapper")]
+
+use std::{
+    fmt,
+    os::fd::AsFd,
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use libbpf_rs::{MapCore as _, MapHandle};
+use rustix::{
+    io,
+    mm::{MapFlags, ProtFlags, mmap, munmap},
+};
+
+/// `SLOTS`: workloads at a time. Slot 0 is never given out.
+pub const SLOTS: u32 = 1 << 14;
+
+/// `struct slot`
+#[repr(C)]
+pub(crate) struct Slot {
+    image: AtomicU64,
+    generation: AtomicU32,
+    reserved: u32,
+}
+
+/// `struct settings`
+#[repr(C)]
+pub(crate) struct Settings {
+    pub(crate) next_exec: AtomicU64,
+    pub(crate) host_inode: AtomicU64,
+    pub(crate) host_device: AtomicU32,
+    pub(crate) five_levels: AtomicU32,
+    pub(crate) host_slot: AtomicU32,
+    pub(crate) host_generation: AtomicU32,
+    pub(crate) lost_alerts: AtomicU64,
+    pub(crate) lost_execs: AtomicU64,
+    pub(crate) unlabelled: AtomicU64,
+}
+
+/// What the programs count. Each number only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Alerts that found the ring full.
+    pub lost_alerts: u64,
+    /// Reports of started programs that found the ring full.
+    pub lost_programs: u64,
+    /// Forks that were refused because the child could not be labelled.
+    pub refused_forks: u64,
+}
+
+/// A map's memory, mapped for as long as this lives.
+pub(crate) struct Mapping {
+    memory: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the memory belongs to the mapping, which any thread may use and drop; all shared words are atomics, and
+// plain writes to the arena go through `&mut`.
+unsafe impl Send for Mapping {}
+// SAFETY: see above; `&Mapping` only hands out atomics.
+unsafe impl Sync for Mapping {}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Mapping {
+    /// Maps a map whose value is at least `bytes` long.
+    pub(crate) fn new(map: &MapHandle, bytes: usize) -> io::Result<Self> {
+        if (map.value_size() as usize) < bytes {
+            return Err(io::Errno::INVAL);
+        }
+        // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else refers to it.
+        let memory = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                map.as_fd(),
+                0,
+            )?
+        };
+        let memory = NonNull::new(memory.cast()).ok_or(io::Errno::NOMEM)?;
+        Ok(Self { memory, bytes })
+    }
+
+    /// The mapped words, to be written by their one owner.
+    pub(crate) fn words_mut(&mut self) -> &mut [u32] {
+        // SAFETY: the mapping is `bytes` long and page aligned. Kernel programs only read regions that have been
+        // published, and those are not written again until no program can read them (see `Arena`).
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().cast(), self.bytes / 4) }
+    }
+
+    fn typed<T>(&self) -> &T {
+        assert!(size_of::<T>() <= self.bytes, "a shared type larger than its map");
+        // SAFETY: the mapping is page aligned and long enough, and `T` is made of atomics and plain integers that
+        // nobody writes, so any bytes are a valid value.
+        unsafe { self.memory.cast::<T>().as_ref() }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        self.typed::<Settings>()
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot; SLOTS as usize] {
+        self.typed::<[Slot; SLOTS as usize]>()
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this length and nothing borrows from it any more. There is no
+        // remedy for a failure, and none is possible with these arguments.
+        let _ = unsafe { munmap(self.memory.as_ptr().cast(), self.bytes) };
+    }
+}
+
+impl Slot {
+    /// One store: a program sees the old image or the new one.
+    pub(crate) fn point_at(&self, base: u32, number: u32) {
+        self.image.store(u64::from(base) << 32 | u64::from(number), Ordering::Release);
+    }
+
+    /// Labels of other generations are worth nothing from here on.
+    pub(crate) fn begin(&self, generation: u32) {
+        self.image.store(0, Ordering::Release);
+        self.generation.store(generation, Ordering::Release);
+    }
+}
+
+impl Settings {
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            lost_alerts: self.lost_alerts.load(Ordering::Relaxed),
+            lost_programs: self.lost_execs.load(Ordering::Relaxed),
+            refused_forks: self.unlabelled.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The C matcher of the BPF programs, built for the host, and generated rule sets to try it with.
+#![expect(unsafe_code, reason = "calls the C matcher")]
+
+pub mod generate;
+
+use compile::layout::{RULE_NONE, RULE_POSTURE, at, step};
+use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation, Socket};
+
+const UNTOUCHED: Decision = Decision { permitted: true, by: None, alert: None };
+
+const DECIDED: u32 = 1;
+const AUDITED: u32 = 2;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Text {
+    bytes: *const u8,
+    size: u64,
+}
+
+impl Text {
+    fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.as_ptr(), size: bytes.len() as u64 }
+    }
+}
+
+#[repr(C)]
+struct Request {
+    table: u32,
+    object: u32,
+    has_path: u32,
+    has_subject: u32,
+    owner: u32,
+    terminal: u32,
+    path: Text,
+    subject: Text,
+    arguments: *const Text,
+    argument_count: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Answer {
+    found: u32,
+    outcome: u32,
+    rule: u32,
+    audit_rule: u32,
+}
+
+unsafe extern "C" {
+    fn matcher_decide(image: *const u32, request: *const Request, answer: *mut Answer);
+    fn matcher_socket(family: u32, kind: u32, protocol: u32) -> i32;
+}
+
+/// The C matcher's class of a socket, `None` if it is never judged.
+pub fn socket_class(socket: Socket) -> Option<u32> {
+    let Socket { family, kind, protocol } = socket;
+    // SAFETY: a pure function of three numbers.
+    let class = unsafe { matcher_socket(family.into(), kind.into(), protocol.into()) };
+    u32::try_from(class).ok()
+}
+
+/// Decides one access by the C matcher. The words must be those of a compiled image.
+pub fn decide(image: &compile::Image, access: &Access<'_>) -> Decision {
+    let Some(class) = access.object.class() else { return UNTOUCHED };
+    let (table, path, object, args): (_, _, _, &[&[u8]]) = match &access.object {
+        AccessObject::Execute { path, args } => (at::EXEC, *path, 0, args),
+        AccessObject::File { path, operation: FileOperation::Change } => {
+            (at::CHANGE, Some(*path), 0, &[])
+        }
+        AccessObject::File { path, .. } => (at::READ, Some(*path), 0, &[]),
+        AccessObject::Socket(socket) => {
+            let Some(class) = socket_class(*socket) else { return UNTOUCHED };
+            (at::SOCKET, None, class, &[])
+        }
+        AccessObject::Capability(number) => (at::CAPABILITY, None, u32::from(*number), &[]),
+    };
+    let arguments: Vec<Text> = args.iter().map(|arg| Text::of(arg)).collect();
+    let request = Request {
+        table: u32::try_from(table).unwrap_or(0),
+        object,
+        has_path: path.is_some().into(),
+        has_subject: access.subject.is_some().into(),
+        owner: access.owner.into(),
+        terminal: access.terminal.into(),
+        path: Text::of(path.unwrap_or_default()),
+        subject: Text::of(access.subject.unwrap_or_default()),
+        arguments: arguments.as_ptr(),
+        argument_count: arguments.len() as u64,
+    };
+    let mut answer = Answer::default();
+    // SAFETY: the image is compiled, so every word it refers to is inside it; all texts outlive the call.
+    unsafe { matcher_decide(image.words.as_ptr(), &raw const request, &raw mut answer) };
+    let metadata =
+        matches!(access.object, AccessObject::File { operation: FileOperation::Metadata, .. });
+    decision(&answer, class, metadata)
+}
+
+fn decision(answer: &Answer, class: Class, metadata: bool) -> Decision {
+    let decided = if answer.found & DECIDED == 0 { RULE_NONE } else { answer.rule };
+    let by = match decided {
+        RULE_NONE => None,
+        RULE_POSTURE => Some(DecidedBy::Posture(class)),
+        rule => Some(DecidedBy::Rule(rule)),
+    };
+    let permitted = answer.outcome & step::DENY == 0;
+    if metadata && !matches!(by, Some(DecidedBy::Rule(_))) {
+        return UNTOUCHED;
+    }
+    let alert = match answer.found & AUDITED {
+        0 if answer.outcome & (step::DENY | step::ALERT) != 0 => by,
+        0 => None,
+        _ if metadata => None,
+        _ => Some(DecidedBy::Rule(answer.audit_rule)),
+    };
+    Decision { permitted, by, alert }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Drives bpf/include/match.h on the host, as the BPF programs do in the kernel. */
+#include <linux/types.h>
+#include <string.h>
+
+#define IMAGE_BASE const __u32 *
+#define IMAGE_WORD(base, index) ((base)[index])
+#include "match.h"
+
+struct text {
+	const __u8 *bytes;
+	__u64 size;
+};
+
+/* src/lib.rs repeats these two. */
+struct matcher_request {
+	__u32 table;
+	__u32 object; /* socket class or capability; paths have text */
+	__u32 has_path;
+	__u32 has_subject;
+	__u32 owner;
+	__u32 terminal;
+	struct text path;
+	struct text subject;
+	const struct text *arguments;
+	__u64 argument_count;
+};
+
+struct matcher_answer {
+	__u32 found;
+	__u32 outcome;
+	__u32 rule;
+	__u32 audit_rule;
+};
+
+static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
+{
+	__u32 map = IMAGE_WORD(image, IMAGE_AT_BYTECLASS);
+	__u64 at = 0;
+
+	for (; at < text->size; at += 8) {
+		__u64 left = text->size - at;
+		__u64 word = 0;
+
+		memcpy(&word, text->bytes + at, left < 8 ? left : 8);
+		row = match_eight(image, map, row, word);
+	}
+	return match_class(image, row);
+}
+
+int matcher_socket(__u32 family, __u32 type, __u32 protocol)
+{
+	return match_socket(family, type, protocol);
+}
+
+void matcher_decide(const __u32 *image, const struct matcher_request *request,
+		    struct matcher_answer *answer)
+{
+	__u32 start = IMAGE_WORD(image, IMAGE_AT_START);
+	__u32 object = request->object;
+	__u32 source = 0;
+	struct plan_query query = { .base = image };
+	__u64 at;
+
+	if (request->has_path)
+		object = class_of(image, start, &request->path);
+	if (request->has_subject)
+		source = match_source(image, class_of(image, start, &request->subject));
+	query.plan = match_plan(image, request->table, object, source);
+	query.facts = request->owner ? STEP_IF_OWNER : STEP_IF_NOT_OWNER;
+	if (request->terminal)
+		query.facts |= STEP_IF_TERMINAL;
+	if (IMAGE_WORD(image, IMAGE_AT_ARG_START)) {
+		for (at = 0; at < request->argument_count; at++) {
+			__u32 class = class_of(image, IMAGE_WORD(image, IMAGE_AT_ARG_START),
+					       &request->arguments[at]);
+
+			query.arguments[class / 32] |= (__u32)1 << (class % 32);
+			query.unknown_argument |= !class;
+		}
+	}
+	for (at = 0; at < PLAN_MAX_STEPS; at++)
+		if (plan_step(at, &query))
+			break;
+	answer->found = query.found;
+	answer->outcome = query.outcome;
+	answer->rule = query.rule;
+	answer->audit_rule = query.audit_rule;
+}

@@ -1,0 +1,92 @@
+//! The static programs: how they are built, and where the finished ones are.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{checkout::Checkout, program::step};
+
+const TARGET: &str = "x86_64-unknown-linux-musl";
+/// What the guest of a virtual machine finds in /usr/local/bin.
+const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
+
+/// Arguments of `cargo xtask build`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Optimise, as virtual machines and releases use them
+    #[arg(long)]
+    release: bool,
+}
+
+/// `cargo xtask build`.
+pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<ExitCode> {
+    let profile = if arguments.release { "release" } else { "dev" };
+    let packages = [&INSTALLED[..], &["guest"]].concat();
+    step("building the static programs", || build(checkout, &packages, profile))?;
+    let directory = directory(checkout, if arguments.release { "release" } else { "debug" });
+    for package in packages {
+        println!("{}", directory.join(package).display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The static programs that have been built for release, by name.
+pub(crate) fn built(checkout: &Checkout) -> Vec<(&'static str, PathBuf)> {
+    INSTALLED
+        .into_iter()
+        .map(|name| (name, directory(checkout, "release").join(name)))
+        .filter(|(_, path)| path.exists())
+        .collect()
+}
+
+/// The first process of the virtual machine, built when its sources changed.
+pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
+    build(checkout, &["guest"], "release")?;
+    Ok(directory(checkout, "release").join("guest"))
+}
+
+fn directory(checkout: &Checkout, profile: &str) -> PathBuf {
+    checkout.target().join(TARGET).join(profile)
+}
+
+fn build(checkout: &Checkout, packages: &[&str], profile: &str) -> Result<()> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(checkout.root()).args(["build", "--quiet", "--target", TARGET]);
+    cargo.args(["--profile", profile]).envs(environment(checkout));
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    let status = cargo.status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!(
+            "cargo could not build {} for {TARGET}\n\
+             hint: rustup target add {TARGET}; sudo apt install clang musl-tools pkg-config make \
+             autoconf autopoint flex bison gawk libelf-dev zlib1g-dev",
+            packages.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// What the C libraries under libbpf-rs need to be told to build against musl: elfutils' configure
+/// looks for functions of glibc that libelf never calls, and the kernel's headers lie outside
+/// musl's own.
+fn environment(checkout: &Checkout) -> Vec<(&'static str, OsString)> {
+    let mut stubs = OsString::from("-I");
+    stubs.push(checkout.root().join("build/musl-stubs"));
+    let kernel_headers = "-idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include";
+    vec![
+        ("ac_cv_search_argp_parse", "none required".into()),
+        ("ac_cv_search__obstack_free", "none required".into()),
+        ("ac_cv_search_gzdirect", "none required".into()),
+        ("ac_cv_search_fts_close", "none required".into()),
+        // For the musl target alone: build scripts are compiled for the machine itself.
+        ("CFLAGS_x86_64_unknown_linux_musl", stubs),
+        ("LIBBPF_SYS_EXTRA_CFLAGS", kernel_headers.into()),
+    ]
+}
