@@ -1,0 +1,71 @@
+//! Operations that change a file or its name without reading it.
+
+use rustix::fs::{self, AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
+
+use crate::{
+    errno::Errno,
+    words::{Outcome, Words},
+};
+
+/// Nobody in particular: the one whom `chown` gives the file to.
+const NOBODY: u32 = 65534;
+
+pub(crate) fn truncate(words: &Words) -> Outcome {
+    let path = words.word(0, "PATH")?;
+    // SAFETY: `path` ends in NUL and outlives the call.
+    if unsafe { libc::truncate(path.as_ptr(), 0) } != 0 {
+        return Err(Errno::last().into());
+    }
+    Ok(())
+}
+
+pub(crate) fn ftruncate(words: &Words) -> Outcome {
+    let file = fs::open(words.word(0, "PATH")?, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(fs::ftruncate(file, 0)?)
+}
+
+pub(crate) fn unlink(words: &Words) -> Outcome {
+    Ok(fs::unlink(words.word(0, "PATH")?)?)
+}
+
+pub(crate) fn rename(words: &Words) -> Outcome {
+    Ok(fs::rename(words.word(0, "OLD")?, words.word(1, "NEW")?)?)
+}
+
+pub(crate) fn exchange(words: &Words) -> Outcome {
+    let (old, new) = (words.word(0, "OLD")?, words.word(1, "NEW")?);
+    Ok(fs::renameat_with(CWD, old, CWD, new, RenameFlags::EXCHANGE)?)
+}
+
+pub(crate) fn link(words: &Words) -> Outcome {
+    Ok(fs::link(words.word(0, "OLD")?, words.word(1, "NEW")?)?)
+}
+
+pub(crate) fn symlink(words: &Words) -> Outcome {
+    Ok(fs::symlink(words.word(0, "OLD")?, words.word(1, "NEW")?)?)
+}
+
+pub(crate) fn mknod(words: &Words) -> Outcome {
+    let path = words.word(0, "PATH")?;
+    Ok(fs::mknodat(CWD, path, fs::FileType::Fifo, Mode::from_raw_mode(0o644), 0)?)
+}
+
+pub(crate) fn chmod(words: &Words) -> Outcome {
+    Ok(fs::chmod(words.word(0, "PATH")?, Mode::from_raw_mode(0o600))?)
+}
+
+pub(crate) fn chown(words: &Words) -> Outcome {
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    Ok(fs::chown(words.word(0, "PATH")?, Some(uid), Some(gid))?)
+}
+
+pub(crate) fn setxattr(words: &Words) -> Outcome {
+    let path = words.word(0, "PATH")?;
+    Ok(fs::setxattr(path, "user.probe", b"1", fs::XattrFlags::empty())?)
+}
+
+pub(crate) fn utimes(words: &Words) -> Outcome {
+    let then = Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
+    let times = Timestamps { last_access: then, last_modification: then };
+    Ok(fs::utimensat(CWD, words.word(0, "PATH")?, &times, AtFlags::empty())?)
+}
