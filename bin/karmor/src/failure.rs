@@ -1,0 +1,74 @@
+//! How a failure shows: the causes, a `hint:` line with the way out, and the exit status.
+
+use std::{error::Error, fmt, io, process::ExitCode};
+
+use anstream::eprintln;
+use anstyle::{AnsiColor, Style};
+use feed::client::ClientError;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// What went wrong has been told already; only the exit status remains.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failed")
+    }
+}
+
+impl Error for Told {}
+
+/// Tells the error, unless the reader of our output has just had enough of it.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    if error.is::<Told>() {
+        return ExitCode::FAILURE;
+    }
+    eprintln!("{ERROR}error:{ERROR:#} {error:#}");
+    if let Some(hint) = hint(error) {
+        eprintln!("{HINT}hint:{HINT:#} {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>()? {
+        ClientError::Unreachable { .. } => Some(
+            "is the agent running (`systemctl status kubearmor`)? Choose another one with --gRPC HOST:PORT or the environment variable KUBEARMOR_SERVICE",
+        ),
+        ClientError::Address(_) => Some("for example --gRPC localhost:32767"),
+        ClientError::Nonce { .. } => Some("is something else listening on that port?"),
+        ClientError::Refused(status) if status.code() == tonic::Code::Unimplemented => Some(
+            "this service is not offered there: a relay has no policies, and an agent in Kubernetes takes them from the cluster",
+        ),
+        ClientError::Refused(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&closed.context("writing")));
+    }
+
+    #[test]
+    fn an_address_without_a_port_has_a_hint() {
+        assert!(hint(&ClientError::Address("host".into()).into()).is_some());
+    }
+}

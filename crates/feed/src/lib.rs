@@ -1,0 +1,22 @@
+//! How others hear from the agent and talk to it: the gRPC services, the JSON-lines file, and the client side.
+//!
+//! This crate owns the wire format of the ecosystem (`feeder`, `policy`), the queues of those who listen, and
+//! every count of what they missed. It decides nothing about policies: [`PolicyHandler`] and [`ProbeData`] do.
+#![forbid(unsafe_code)]
+
+mod answers;
+pub mod client;
+mod listen;
+mod log_path;
+pub mod proto;
+mod publish;
+mod queue;
+mod serve;
+
+pub use answers::{PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse};
+pub use listen::{ListenError, listen};
+pub use log_path::LogPath;
+pub use publish::{Feed, FeedOptions, Level};
+pub use serve::{Services, serve, serve_health};
+/// For implementing [`PolicyHandler`] and [`ProbeData`].
+pub use tonic::async_trait;

@@ -1,0 +1,155 @@
+//! [`Feed`]: the handle through which the agent speaks to everyone who listens.
+
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
+
+use telemetry::{Alert, Delivery, Log, Node, Sink};
+
+use crate::{
+    LogPath,
+    log_path::{Line, LineWriter},
+    proto::feeder,
+    queue::{Listeners, Published},
+};
+
+/// Items that wait for one slow listener.
+const QUEUE: usize = 8192;
+
+#[derive(Clone, Debug)]
+pub struct FeedOptions {
+    pub node: Node,
+    /// `HostIP` of messages; may be empty.
+    pub host_ip: String,
+    /// Items that may wait for one listener before it misses some.
+    pub queue: usize,
+}
+
+impl Default for FeedOptions {
+    fn default() -> Self {
+        Self { node: Node::default(), host_ip: String::new(), queue: QUEUE }
+    }
+}
+
+/// How grave a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// Cheap to clone; every clone speaks to the same listeners. Publishing never waits.
+#[derive(Clone)]
+pub struct Feed(Arc<Channels>);
+
+pub(crate) struct Channels {
+    options: FeedOptions,
+    pub alerts: Listeners<feeder::Alert>,
+    pub logs: Listeners<feeder::Log>,
+    pub messages: Listeners<feeder::Message>,
+    lines: OnceLock<LineWriter>,
+}
+
+impl Feed {
+    pub fn new(options: FeedOptions) -> Self {
+        Self(Arc::new(Channels {
+            alerts: Listeners::new("alerts", options.queue),
+            logs: Listeners::new("logs", options.queue),
+            messages: Listeners::new("messages", options.queue),
+            lines: OnceLock::new(),
+            options,
+        }))
+    }
+
+    /// Also writes every alert and log to `path` from now on. Takes effect once.
+    pub fn write_to(&self, path: &LogPath) -> io::Result<()> {
+        if let Some(writer) = LineWriter::start(path, self.0.options.queue)? {
+            self.0.lines.get_or_init(|| writer);
+        }
+        Ok(())
+    }
+
+    pub fn publish_alert(&self, alert: Alert) -> Delivery {
+        let line = self.line(|| Line::Alert(Box::new(alert.clone())));
+        let published = self.0.alerts.publish(&alert.into());
+        self.settle(published, line)
+    }
+
+    pub fn publish_log(&self, log: Log) -> Delivery {
+        let line = self.line(|| Line::Log(Box::new(log.clone())));
+        let published = self.0.logs.publish(&log.into());
+        self.settle(published, line)
+    }
+
+    pub fn publish_message(&self, level: Level, text: impl Into<String>) {
+        let now = SystemTime::now();
+        let FeedOptions { node, host_ip, .. } = &self.0.options;
+        // Notices about slow readers of messages would only make them slower.
+        let _ = self.0.messages.publish(&feeder::Message {
+            timestamp: telemetry::unix_seconds(now),
+            updated_time: telemetry::shown_time(now),
+            cluster_name: node.cluster.clone(),
+            host_name: node.host.clone(),
+            host_ip: host_ip.clone(),
+            r#type: "Message".into(),
+            level: level.as_str().into(),
+            message: text.into(),
+        });
+    }
+
+    /// Alerts, logs and lines of the log file that someone missed, each counted per listener.
+    pub fn dropped(&self) -> u64 {
+        let lines = self.0.lines.get().map_or(0, LineWriter::dropped);
+        self.0.alerts.dropped() + self.0.logs.dropped() + lines
+    }
+
+    /// Ends all streams, for the agent's own end.
+    pub fn close(&self) {
+        self.0.alerts.close();
+        self.0.logs.close();
+        self.0.messages.close();
+    }
+
+    pub(crate) fn channels(&self) -> &Channels {
+        &self.0
+    }
+
+    fn line(&self, line: impl FnOnce() -> Line) -> Delivery {
+        self.0.lines.get().map_or(Delivery::Complete, |writer| writer.write(line()))
+    }
+
+    fn settle(&self, published: Published, line: Delivery) -> Delivery {
+        for notice in published.notices {
+            self.publish_message(Level::Warn, notice);
+        }
+        match (published.delivery, line) {
+            (Delivery::Complete, Delivery::Complete) => Delivery::Complete,
+            _ => Delivery::Incomplete,
+        }
+    }
+}
+
+impl Sink for Feed {
+    fn alert(&mut self, alert: Alert) -> Delivery {
+        self.publish_alert(alert)
+    }
+
+    fn log(&mut self, log: Log) -> Delivery {
+        self.publish_log(log)
+    }
+}

@@ -1,0 +1,27 @@
+//! From a kernel record to what an operator reads: [`Alert`] and [`Log`], throttled and counted exactly.
+//!
+//! This crate owns attribution (who, what, where, by which rule), the table of running programs, throttling and
+//! the accounts. It asks the running system only through [`System`], so that every behaviour shows in a unit test.
+#![forbid(unsafe_code)]
+
+mod account;
+mod attribution;
+mod event;
+mod names;
+mod program;
+mod reporter;
+mod throttle;
+mod visibility;
+
+pub use account::{Account, AccountKey, Counts};
+pub use attribution::{
+    ContainerIdentity, Node, Occurrence, Subject, System, shown_time, unix_seconds,
+};
+pub use event::{Alert, ExecEvent, Log, Owner};
+pub use program::Program;
+pub use reporter::{Delivery, Reporter, Settings, Sink};
+pub use throttle::Limit;
+pub use visibility::{UnknownClass, Visibility};
+
+/// `KubeArmorVersion` of alerts.
+pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));

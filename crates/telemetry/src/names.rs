@@ -1,0 +1,291 @@
+//! The kernel's numbers as alerts name them. Clients parse these strings: none may change.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use wire::{Operation, Record};
+
+/// The `Operation` field.
+pub(crate) fn operation(operation: Operation) -> &'static str {
+    use Operation as O;
+    match operation {
+        O::Exec => "Process",
+        O::Open
+        | O::Unlink
+        | O::Mkdir
+        | O::Rmdir
+        | O::Mknod
+        | O::Symlink
+        | O::Link
+        | O::Rename
+        | O::Chmod
+        | O::Chown
+        | O::Truncate
+        | O::Utimes
+        | O::Setxattr
+        | O::Getattr
+        | O::Mmap => "File",
+        O::SocketCreate
+        | O::SocketConnect
+        | O::SocketSendmsg
+        | O::SocketBind
+        | O::SocketListen
+        | O::SocketAccept => "Network",
+        O::Capable => "Capabilities",
+    }
+}
+
+/// The hook in `Data`, behind `lsm=`.
+pub(crate) fn hook(operation: Operation) -> &'static str {
+    use Operation as O;
+    match operation {
+        O::Exec => "SECURITY_BPRM_CHECK",
+        O::Open => "FILE_OPEN",
+        O::Unlink => "FILE_UNLINK",
+        O::Mkdir => "FILE_MKDIR",
+        O::Rmdir => "FILE_RMDIR",
+        O::Mknod => "FILE_MKNOD",
+        O::Symlink => "FILE_SYMLINK",
+        O::Link => "FILE_LINK",
+        O::Rename => "FILE_RENAME",
+        O::Chmod => "FILE_CHMOD",
+        O::Chown => "FILE_CHOWN",
+        O::Truncate => "FILE_TRUNCATE",
+        O::Utimes => "FILE_UTIMES",
+        O::Setxattr => "FILE_SETXATTR",
+        O::Getattr => "FILE_GETATTR",
+        O::Mmap => "FILE_MMAP",
+        O::SocketCreate => "SOCKET_CREATE",
+        O::SocketConnect => "SOCKET_CONNECT",
+        O::SocketSendmsg => "SOCKET_SENDMSG",
+        O::SocketBind => "SOCKET_BIND",
+        O::SocketListen => "SOCKET_LISTEN",
+        O::SocketAccept => "SOCKET_ACCEPT",
+        O::Capable => "CAPABLE",
+    }
+}
+
+/// The `Result` field: the C library's text for a negative errno.
+pub(crate) fn result(result: i32) -> String {
+    match -result {
+        i32::MIN..=0 => "Passed".into(),
+        libc::EPERM => "Operation not permitted".into(),
+        libc::EACCES => "Permission denied".into(),
+        errno => {
+            let text = std::io::Error::from_raw_os_error(errno).to_string();
+            text.split(" (os error").next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+const CAPABILITIES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+pub(crate) fn capability(number: u32) -> String {
+    usize::try_from(number)
+        .ok()
+        .and_then(|index| CAPABILITIES.get(index))
+        .map_or_else(|| format!("CAP_{number}"), |&name| name.to_owned())
+}
+
+/// The `flags` of an open, access mode first.
+pub(crate) fn open_flags(flags: u32) -> String {
+    let flags = flags.cast_signed();
+    let mut names = vec![match flags & libc::O_ACCMODE {
+        libc::O_WRONLY => "O_WRONLY",
+        libc::O_RDWR => "O_RDWR",
+        _ => "O_RDONLY",
+    }];
+    let rest = [
+        (libc::O_CREAT, "O_CREAT"),
+        (libc::O_EXCL, "O_EXCL"),
+        (libc::O_NOCTTY, "O_NOCTTY"),
+        (libc::O_TRUNC, "O_TRUNC"),
+        (libc::O_APPEND, "O_APPEND"),
+        (libc::O_NONBLOCK, "O_NONBLOCK"),
+        (libc::O_SYNC, "O_SYNC"),
+        (libc::O_DIRECTORY, "O_DIRECTORY"),
+        (libc::O_NOFOLLOW, "O_NOFOLLOW"),
+        (libc::O_CLOEXEC, "O_CLOEXEC"),
+        (libc::O_DIRECT, "O_DIRECT"),
+        (libc::O_NOATIME, "O_NOATIME"),
+        (libc::O_PATH, "O_PATH"),
+    ];
+    // O_TMPFILE contains O_DIRECTORY, and O_SYNC contains O_DSYNC: a flag counts with all its bits.
+    names.extend(rest.iter().filter(|(bits, _)| flags & bits == *bits).map(|(_, name)| *name));
+    if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+        names.push("O_TMPFILE");
+    }
+    names.join("|")
+}
+
+/// A socket as its record describes it.
+pub(crate) struct Socket {
+    family: i32,
+    kind: i32,
+    protocol: i32,
+    port: u32,
+    address: [u8; 16],
+}
+
+impl Socket {
+    pub(crate) fn of(record: &Record) -> Self {
+        let [family, kind, protocol, port] = record.detail;
+        Self {
+            family: family.cast_signed(),
+            // The low four bits are the type, the rest are SOCK_NONBLOCK and SOCK_CLOEXEC.
+            kind: kind.cast_signed() & 0xf,
+            protocol: protocol.cast_signed(),
+            port,
+            address: record.address,
+        }
+    }
+
+    /// `protocol=TCP type=SOCK_STREAM`; without the protocol where it has no IP meaning.
+    pub(crate) fn resource(&self) -> String {
+        let kind = self.kind_name();
+        match self.protocol_name() {
+            Some(protocol) => format!("protocol={protocol} type={kind}"),
+            None => format!("type={kind}"),
+        }
+    }
+
+    fn kind_name(&self) -> String {
+        match self.kind {
+            libc::SOCK_STREAM => "SOCK_STREAM".into(),
+            libc::SOCK_DGRAM => "SOCK_DGRAM".into(),
+            libc::SOCK_RAW => "SOCK_RAW".into(),
+            libc::SOCK_RDM => "SOCK_RDM".into(),
+            libc::SOCK_SEQPACKET => "SOCK_SEQPACKET".into(),
+            libc::SOCK_DCCP => "SOCK_DCCP".into(),
+            10 => "SOCK_PACKET".into(),
+            other => other.to_string(),
+        }
+    }
+
+    fn protocol_name(&self) -> Option<String> {
+        if self.family != libc::AF_INET && self.family != libc::AF_INET6 {
+            return None;
+        }
+        let name = match (self.protocol, self.kind) {
+            (libc::IPPROTO_TCP, _) | (0, libc::SOCK_STREAM) => "TCP",
+            (libc::IPPROTO_UDP, _) | (0, libc::SOCK_DGRAM) => "UDP",
+            (0 | libc::IPPROTO_RAW, _) => return None,
+            (libc::IPPROTO_ICMP, _) => "ICMP",
+            (libc::IPPROTO_ICMPV6, _) => "IPv6-ICMP",
+            (libc::IPPROTO_IGMP, _) => "IGMP",
+            (libc::IPPROTO_DCCP, _) => "DCCP",
+            (libc::IPPROTO_SCTP, _) => "SCTP",
+            (libc::IPPROTO_UDPLITE, _) => "UDPLite",
+            (libc::IPPROTO_MPTCP, _) => "MPTCP",
+            (libc::IPPROTO_GRE, _) => "GRE",
+            (libc::IPPROTO_ESP, _) => "ESP",
+            (libc::IPPROTO_AH, _) => "AH",
+            (other, _) => return Some(other.to_string()),
+        };
+        Some(name.to_owned())
+    }
+
+    /// The other end (of a bind: the own one), in the words of a `connect` log.
+    pub(crate) fn address(&self) -> Option<[(&'static str, String); 3]> {
+        let (family, address) = match self.family {
+            libc::AF_INET => {
+                let [a, b, c, d, ..] = self.address;
+                ("AF_INET", Ipv4Addr::new(a, b, c, d).to_string())
+            }
+            libc::AF_INET6 => ("AF_INET6", Ipv6Addr::from(self.address).to_string()),
+            _ => return None,
+        };
+        Some([
+            ("Sa_family", family.to_owned()),
+            ("Sin_addr", address),
+            ("Sin_port", self.port.to_string()),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(family: i32, kind: i32, protocol: i32) -> String {
+        Socket { family, kind, protocol, port: 0, address: [0; 16] }.resource()
+    }
+
+    #[test]
+    fn sockets() {
+        let (v4, v6) = (libc::AF_INET, libc::AF_INET6);
+        assert_eq!(socket(v4, libc::SOCK_STREAM, 0), "protocol=TCP type=SOCK_STREAM");
+        assert_eq!(socket(v6, libc::SOCK_DGRAM, 17), "protocol=UDP type=SOCK_DGRAM");
+        assert_eq!(socket(v4, libc::SOCK_RAW, 1), "protocol=ICMP type=SOCK_RAW");
+        assert_eq!(socket(v6, libc::SOCK_RAW, 58), "protocol=IPv6-ICMP type=SOCK_RAW");
+        assert_eq!(socket(v4, libc::SOCK_SEQPACKET, 132), "protocol=SCTP type=SOCK_SEQPACKET");
+        assert_eq!(socket(v4, libc::SOCK_RAW, 255), "type=SOCK_RAW");
+        assert_eq!(socket(libc::AF_PACKET, libc::SOCK_RAW, 768), "type=SOCK_RAW");
+    }
+
+    #[test]
+    fn capabilities_to_the_last_and_beyond() {
+        assert_eq!(capability(0), "CAP_CHOWN");
+        assert_eq!(capability(13), "CAP_NET_RAW");
+        assert_eq!(capability(40), "CAP_CHECKPOINT_RESTORE");
+        assert_eq!(capability(41), "CAP_41");
+    }
+
+    #[test]
+    fn flags_in_the_order_of_the_reference() {
+        assert_eq!(open_flags(0), "O_RDONLY");
+        let write = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
+        assert_eq!(open_flags(write.cast_unsigned()), "O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC");
+        let unnamed = libc::O_RDWR | libc::O_TMPFILE;
+        assert_eq!(open_flags(unnamed.cast_unsigned()), "O_RDWR|O_DIRECTORY|O_TMPFILE");
+    }
+
+    #[test]
+    fn results() {
+        assert_eq!(result(0), "Passed");
+        assert_eq!(result(-libc::EACCES), "Permission denied");
+        assert_eq!(result(-libc::EPERM), "Operation not permitted");
+        assert!(result(-libc::ENOENT).starts_with("No such file"));
+    }
+}
