@@ -6,6 +6,8 @@
  * The includer defines, before including:
  *   IMAGE_BASE              the type by which it holds an image's base
  *   IMAGE_WORD(base, index) one word of the image, any bounds check or mask included
+ *   PLAN_CONTEXT            the type of what PLAN_ARGUMENTS_IN needs
+ *   PLAN_ARGUMENTS_IN(query, set)  whether every argument after argv[0] is in the set; asked where a step wants it
  */
 #ifndef KUBEARMOR_MATCH_H
 #define KUBEARMOR_MATCH_H
@@ -106,10 +108,7 @@ struct plan_query {
 	__u32 plan;
 	/* Those of STEP_IF_OWNER, STEP_IF_NOT_OWNER and STEP_IF_TERMINAL that hold. */
 	__u32 facts;
-	/* Some argument after argv[0] has class 0. */
-	__u32 unknown_argument;
-	/* Bitmap of the classes of all arguments after argv[0]. */
-	__u32 arguments[ARG_SET_WORDS];
+	PLAN_CONTEXT context;
 
 	/* Answers; all 0 at first. Undecided means permitted in silence. */
 	__u32 found; /* PLAN_DECIDED, PLAN_AUDITED */
@@ -117,17 +116,6 @@ struct plan_query {
 	__u32 rule;
 	__u32 audit_rule; /* PLAN_AUDITED: raises its alert, rather than what decided */
 };
-
-static __always_inline int plan_arguments_in(const struct plan_query *query, __u32 set)
-{
-	__u32 bitmap = IMAGE_WORD(query->base, IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;
-	__u32 outside = query->unknown_argument;
-	int word;
-
-	for (word = 0; word < ARG_SET_WORDS; word++)
-		outside |= query->arguments[word] & ~IMAGE_WORD(query->base, bitmap + word);
-	return !outside;
-}
 
 static __always_inline int plan_holds(const struct plan_query *query, __u32 conditions)
 {
@@ -137,7 +125,7 @@ static __always_inline int plan_holds(const struct plan_query *query, __u32 cond
 		return 0;
 	if (!(conditions & (STEP_IF_ARGS_IN | STEP_IF_ARGS_NOT_IN)))
 		return 1;
-	return plan_arguments_in(query, conditions >> STEP_ARG_SET_SHIFT) ==
+	return !!PLAN_ARGUMENTS_IN(query, conditions >> STEP_ARG_SET_SHIFT) ==
 	       !!(conditions & STEP_IF_ARGS_IN);
 }
 

@@ -50,6 +50,7 @@ static long spell_one(__u32 index, struct spell_loop *loop)
 		s->cut = 1;
 		return 1;
 	}
+	barrier_var(len);
 	len &= 255;
 	bpf_probe_read_kernel(&loop->message->data[at], len, name);
 	at += len;
@@ -118,19 +119,21 @@ static __always_inline __u32 copy_arguments(struct message *m, __u32 at, struct 
 	if (first > size)
 		first = size;
 	__u64 from = resident(space, start);
+	if (!from)
+		return 0;
 	barrier_var(first);
-	if (first >= MESSAGE_ARGS || !from ||
-	    bpf_probe_read_kernel(&m->data[at], first, (void *)from))
+	if (bpf_probe_read_kernel(&m->data[at], first & (MESSAGE_ARGS - 1), (void *)from))
 		return 0;
 	if (first == size)
 		return first;
 	from = resident(space, start + first);
 	__u64 rest = size - first;
 	__u64 behind = at + first;
-	barrier_var(rest);
 	barrier_var(behind);
-	if (rest >= MESSAGE_ARGS || behind > MESSAGE_PATH + MESSAGE_ARGS || !from ||
-	    bpf_probe_read_kernel(&m->data[behind], rest, (void *)from))
+	if (!from || behind >= MESSAGE_PATH + MESSAGE_ARGS)
+		return first;
+	barrier_var(rest);
+	if (bpf_probe_read_kernel(&m->data[behind], rest & (MESSAGE_ARGS - 1), (void *)from))
 		return first;
 	return size;
 }

@@ -18,6 +18,7 @@
 
 #define WALK_TRIES 64
 #define MAX_DEPTH 8192
+#define MAX_TURNS (MAX_CLIMB * 8) /* a name has up to 255 bytes */
 #define MAX_ERRNO 4095
 
 extern const void rename_lock __ksym;
@@ -125,18 +126,21 @@ static __always_inline void begin_names(struct names *n, __u32 base)
 	n->base = base;
 	n->map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
 	n->row = word(base + IMAGE_AT_START);
+	n->left = 0;
 }
 
 /* Thirty-two bytes of a name; what is beyond its end reads as NUL, which leads every row to itself. */
 static __always_inline void step_some(struct names *n)
 {
-	__u64 b[4] = {};
+	__u64 b[8] = {}; /* four would do, but the bound below is a mask: older verifiers lose a comparison */
 	__u32 base = n->base;
 	__u32 map = n->map;
 	__u32 row = n->row;
 	__u32 len = n->left;
 	if (len > 32)
 		len = 32;
+	barrier_var(len);
+	len &= sizeof(b) - 1;
 	bpf_probe_read_kernel(b, len, (void *)n->name);
 	STEP_EIGHT(b[0]);
 	if (len > 8) {
@@ -165,21 +169,22 @@ static __always_inline void step_byte(struct names *n, __u8 byte)
 	n->row = next_row(n->base, n->map, n->row, byte);
 }
 
+/* Thirty-two bytes at a turn: the next name, or more of a long one. */
 static long descend_one(__u32 index, struct loop *loop)
 {
 	struct scratch *s = loop->scratch;
 	struct names *n = &s->names;
-	__u32 stored = s->climb.stored;
-	if (index >= stored)
-		return 1;
-	struct dentry *dentry = (struct dentry *)s->up[(stored - 1 - index) & (MAX_CLIMB - 1)];
-	step_byte(n, '/');
-	n->left = BPF_CORE_READ(dentry, d_name.len);
-	n->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
-	if (n->left <= 32)
-		step_some(n);
-	else
-		bpf_loop(8, step_chunk, loop, 0);
+	if (!n->left) {
+		__u32 stored = s->climb.stored;
+		if (!stored)
+			return 1;
+		s->climb.stored = stored - 1;
+		struct dentry *dentry = (struct dentry *)s->up[(stored - 1) & (MAX_CLIMB - 1)];
+		step_byte(n, '/');
+		n->left = BPF_CORE_READ(dentry, d_name.len);
+		n->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
+	}
+	step_some(n);
 	return 0;
 }
 
@@ -193,7 +198,7 @@ static long walk_portion(__u32 index, struct loop *loop)
 	begin_climb(&s->climb, s->dentry, (struct mount *)s->mount);
 	s->climb.skip = (portions - 1 - index) * MAX_CLIMB;
 	bpf_loop(MAX_DEPTH, climb_one, loop, 0);
-	bpf_loop(MAX_CLIMB, descend_one, loop, 0);
+	bpf_loop(MAX_TURNS, descend_one, loop, 0);
 	return 0;
 }
 
@@ -218,7 +223,7 @@ static long walk_once(__u32 index, struct loop *loop)
 		if (!s->depth)
 			step_byte(&s->names, '/');
 		else if (s->depth <= MAX_CLIMB)
-			bpf_loop(MAX_CLIMB, descend_one, loop, 0);
+			bpf_loop(MAX_TURNS, descend_one, loop, 0);
 		else
 			bpf_loop(MAX_DEPTH / MAX_CLIMB, walk_portion, loop, 0);
 	}

@@ -10,6 +10,7 @@ use crate::{
     minimize::{Minimal, minimize},
     names::Names,
     plan::{Operation, Plan, Planner},
+    settled::Settled,
     socket,
     subset::Automaton,
 };
@@ -31,7 +32,8 @@ pub struct Image {
 /// Compiles a rule set into the image that gives the decisions of [`ruleset::decide`].
 pub fn compile(set: &RuleSet) -> Result<Image, CompileError> {
     let names = Names::gather(set)?;
-    let automaton = Automaton::build(&names)?;
+    let settled = Settled::of(set, &names);
+    let automaton = Automaton::build(&names, &settled)?;
     let minimal = minimize(&automaton);
     let mut writer = Writer::new(set, &names, &automaton);
     writer.path_tables()?;

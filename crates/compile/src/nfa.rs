@@ -5,7 +5,10 @@ use regex_syntax::utf8::Utf8Sequences;
 use ruleset::{CharacterClass, Token};
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::bytes::ByteSet;
+use crate::{
+    bytes::ByteSet,
+    settled::{Places, Settled},
+};
 
 /// Index of a state.
 pub(crate) type StateId = u32;
@@ -61,6 +64,32 @@ impl Nfa {
         self.states[inside as usize].moves.push((bytes, inside));
         self.states[inside as usize].accepts.push(mark);
         start
+    }
+
+    /// The state accepts whatever follows.
+    pub(crate) fn is_final(&self, id: StateId) -> bool {
+        let state = self.state(id);
+        !state.accepts.is_empty() && state.moves.contains(&(ByteSet::all(), id))
+    }
+
+    /// For each state, the earliest places of all that can still be accepted from it.
+    pub(crate) fn still_possible(&self, settled: &Settled) -> Vec<Places> {
+        let mut possible: Vec<Places> = vec![Places::NOWHERE; self.states.len()];
+        let mut changed = true;
+        while changed {
+            changed = false;
+            // Targets mostly have higher numbers, so few rounds are needed.
+            for (id, state) in self.states.iter().enumerate().rev() {
+                let accepted = state.accepts.iter().map(|&mark| settled.first[mark as usize]);
+                let targets = state.epsilon.iter().chain(state.moves.iter().map(|(_, to)| to));
+                let places = accepted
+                    .chain(targets.map(|&to| possible[to as usize]))
+                    .fold(possible[id], Places::earliest);
+                changed |= places != possible[id];
+                possible[id] = places;
+            }
+        }
+        possible
     }
 
     /// The states reachable without a byte that move or accept, sorted.

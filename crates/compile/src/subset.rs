@@ -13,6 +13,7 @@ use crate::{
     layout::{ROW_CLASS_MASK, ROW_MULTICALL},
     names::Names,
     nfa::StateId,
+    settled::{Places, Settled},
     trie::{ARGUMENTS, DEAD, NAMES, Node, PATHS},
 };
 
@@ -41,8 +42,8 @@ pub(crate) struct Automaton {
 }
 
 impl Automaton {
-    pub(crate) fn build(names: &Names) -> Result<Self, CompileError> {
-        let mut machine = Machine::new(names);
+    pub(crate) fn build(names: &Names, settled: &Settled) -> Result<Self, CompileError> {
+        let mut machine = Machine::new(names, settled);
         machine.prepare_applets();
         let start_set = machine.spawned(SetId::EMPTY, PATHS);
         let start = machine.intern(Triple { path: PATHS, name: NAMES, set: start_set });
@@ -99,6 +100,9 @@ const UNKNOWN: u32 = u32::MAX;
 
 struct Machine<'n> {
     names: &'n Names,
+    settled: &'n Settled,
+    /// Of each pattern state.
+    still_possible: Vec<Places>,
     classes: ByteClasses,
     slash: usize,
     sets: Vec<LiveSet>,
@@ -117,7 +121,7 @@ struct Machine<'n> {
 }
 
 impl<'n> Machine<'n> {
-    fn new(names: &'n Names) -> Self {
+    fn new(names: &'n Names, settled: &'n Settled) -> Self {
         let singles = names.trie.edge_bytes().chain([b'/']).map(ByteSet::one);
         let mut ranges: Vec<_> =
             names.nfa.states().iter().flat_map(|s| s.moves.iter().map(|&(set, _)| set)).collect();
@@ -127,6 +131,8 @@ impl<'n> Machine<'n> {
         let closures = (0..).zip(names.nfa.states()).map(|(id, _)| names.nfa.closure(id)).collect();
         let mut machine = Self {
             names,
+            settled,
+            still_possible: names.nfa.still_possible(settled),
             slash: classes.class_of(b'/'),
             classes,
             sets: vec![],
@@ -267,7 +273,7 @@ impl<'n> Machine<'n> {
                     .collect();
                 next.sort_unstable();
                 next.dedup();
-                self.intern_set(SetKind::Live(next))
+                self.live_set(next)
             });
             successor_of.insert(group, successor);
             steps.push(successor);
@@ -287,9 +293,24 @@ impl<'n> Machine<'n> {
         states.extend(&data.spawns);
         states.sort_unstable();
         states.dedup();
-        let union = self.intern_set(SetKind::Live(states));
+        let union = self.live_set(states);
         self.unions.insert((set, node), union);
         union
+    }
+
+    /// Where a state accepts for good, states that can only lead to what comes behind it are dropped.
+    fn live_set(&mut self, mut states: Vec<StateId>) -> SetId {
+        let nfa = &self.names.nfa;
+        let ends = states
+            .iter()
+            .filter(|&&id| nfa.is_final(id))
+            .flat_map(|&id| &nfa.state(id).accepts)
+            .map(|&mark| self.settled.ends[mark as usize])
+            .fold(Places::NOWHERE, Places::earliest);
+        if ends != Places::NOWHERE {
+            states.retain(|&id| !self.still_possible[id as usize].are_behind(ends));
+        }
+        self.intern_set(SetKind::Live(states))
     }
 
     fn fixed_set(&mut self, marks: Vec<u32>) -> SetId {
@@ -353,7 +374,9 @@ impl<'n> Machine<'n> {
         let exact = exact.flat_map(|node| &node.exact);
         let directories = trie.get(at.path).filter(|_| !self.is_fixed(at.set));
         let directories = directories.into_iter().flat_map(|node| &node.directories);
-        sorted(set.iter().chain(exact).chain(directories).copied())
+        let mut marks = sorted(set.iter().chain(exact).chain(directories).copied());
+        self.settled.reduce(&mut marks);
+        marks
     }
 
     /// Blames the pattern that is alive in most states.

@@ -71,6 +71,13 @@ fn ten_thousand_exact_rules_fit() {
     assert!(size(&set_of(exact_rules(10_000))) <= 4 * BUDGET);
 }
 
+/// Each of them may hold for the rest of the path, but only the first of them decides.
+#[test]
+fn patterns_open_at_both_ends_do_not_multiply() {
+    let pattern = |n: usize| PathObject::Pattern(format!("/**/.secret-{n}/**"));
+    assert!(size(&set_of((0..40).map(|n| file(n, pattern(n))))) <= BUDGET);
+}
+
 #[test]
 fn compiling_twice_gives_the_same_words() {
     let set = set_of(exact_rules(50));

@@ -1,7 +1,7 @@
 //! The pieces of work a machine can be booted for.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     path::Path,
     process::{Command, Stdio},
 };
@@ -12,6 +12,7 @@ use guest::{Plan, Work};
 use crate::{containers, process};
 
 const AGENT: &str = "/usr/local/bin/kubearmor";
+const TERMINAL: &str = "/dev/ttyS0";
 const AGENT_LOG: &str = "/var/log/kubearmor.log";
 
 /// Does the plan's work and returns its exit status.
@@ -49,8 +50,16 @@ fn shell() -> Result<i32> {
         println!("No agent: `cargo xtask build --release` makes it for the next boot.");
     }
     println!("`ctr image ls` lists the images; `exit` powers the machine off.");
-    // A session of its own with the serial line as its terminal, so that ^C and jobs work.
+    // A session of its own with the serial line as its terminal, so that ^C and jobs work. The
+    // console that the kernel gave to the first process cannot be a terminal of a session.
+    let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL).context(TERMINAL)?;
     process::run(
-        Command::new("setsid").args(["--ctty", "--wait", "bash", "--login"]).current_dir("/root"),
+        Command::new("setsid")
+            .args(["--ctty", "--wait", "bash", "--login"])
+            .current_dir("/root")
+            .env("TERM", "linux")
+            .stdin(terminal.try_clone()?)
+            .stdout(terminal.try_clone()?)
+            .stderr(terminal),
     )
 }

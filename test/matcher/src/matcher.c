@@ -3,14 +3,20 @@
 #include <linux/types.h>
 #include <string.h>
 
-#define IMAGE_BASE const __u32 *
-#define IMAGE_WORD(base, index) ((base)[index])
-#include "match.h"
-
 struct text {
 	const __u8 *bytes;
 	__u64 size;
 };
+
+struct matcher_request;
+struct plan_query;
+static int arguments_in(const struct plan_query *query, __u32 set);
+
+#define IMAGE_BASE const __u32 *
+#define IMAGE_WORD(base, index) ((base)[index])
+#define PLAN_CONTEXT const struct matcher_request *
+#define PLAN_ARGUMENTS_IN(query, set) arguments_in(query, set)
+#include "match.h"
 
 /* src/lib.rs repeats these two. */
 struct matcher_request {
@@ -48,6 +54,22 @@ static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
 	return match_class(image, row);
 }
 
+static int arguments_in(const struct plan_query *query, __u32 set)
+{
+	__u32 start = IMAGE_WORD(query->base, IMAGE_AT_ARG_START);
+	__u32 bitmap = IMAGE_WORD(query->base, IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;
+	__u64 at;
+
+	for (at = 0; at < query->context->argument_count; at++) {
+		__u32 class = class_of(query->base, start, &query->context->arguments[at]);
+		__u32 bits = IMAGE_WORD(query->base, bitmap + class / 32);
+
+		if (!class || !(bits >> (class % 32) & 1))
+			return 0;
+	}
+	return 1;
+}
+
 int matcher_socket(__u32 family, __u32 type, __u32 protocol)
 {
 	return match_socket(family, type, protocol);
@@ -59,7 +81,7 @@ void matcher_decide(const __u32 *image, const struct matcher_request *request,
 	__u32 start = IMAGE_WORD(image, IMAGE_AT_START);
 	__u32 object = request->object;
 	__u32 source = 0;
-	struct plan_query query = { .base = image };
+	struct plan_query query = { .base = image, .context = request };
 	__u64 at;
 
 	if (request->has_path)
@@ -70,15 +92,6 @@ void matcher_decide(const __u32 *image, const struct matcher_request *request,
 	query.facts = request->owner ? STEP_IF_OWNER : STEP_IF_NOT_OWNER;
 	if (request->terminal)
 		query.facts |= STEP_IF_TERMINAL;
-	if (IMAGE_WORD(image, IMAGE_AT_ARG_START)) {
-		for (at = 0; at < request->argument_count; at++) {
-			__u32 class = class_of(image, IMAGE_WORD(image, IMAGE_AT_ARG_START),
-					       &request->arguments[at]);
-
-			query.arguments[class / 32] |= (__u32)1 << (class % 32);
-			query.unknown_argument |= !class;
-		}
-	}
 	for (at = 0; at < PLAN_MAX_STEPS; at++)
 		if (plan_step(at, &query))
 			break;

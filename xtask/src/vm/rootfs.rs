@@ -80,7 +80,7 @@ const LEFT_OUT: &[&str] =
 
 /// Everything that decides what the trees hold; another recipe makes other images.
 pub(crate) fn recipe() -> String {
-    format!("1 {SUITE} {DEBIAN:?} {HOST:?} {SPLIT:?} {ALPINE:?} {DIRECTORIES:?} {ACCOUNTS:?}")
+    format!("2 {SUITE} {DEBIAN:?} {HOST:?} {SPLIT:?} {ALPINE:?} {DIRECTORIES:?} {ACCOUNTS:?}")
 }
 
 /// Makes `debian`, a usr-merged Debian.
@@ -202,6 +202,7 @@ fn make_anonymous(tree: &Path) -> Result<()> {
     ] {
         let path = tree.join(file);
         fs::write(&path, content).with_context(|| path.display().to_string())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
     }
     Ok(())
 }

@@ -1,0 +1,314 @@
+//! Wires the agent together: what starts in which order, and how it ends.
+
+use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use feed::{Feed, FeedOptions, Services};
+use telemetry::Node;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{Mutex, Notify, mpsc, watch},
+};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+use workload::WorkloadEvent;
+
+use crate::{
+    backend::{self, Chosen},
+    config::{Config, Sources},
+    events::{self, Accounts},
+    filesystem::RootFilesystems,
+    identities::Identities,
+    index::{self, Index, IndexHandle},
+    instance::{Instance, write_whole},
+    probe_file,
+    reload::{Reloader, event_settings, policy_settings},
+    restore,
+    store::Store,
+    submissions::Desk,
+    watch as follow,
+};
+
+/// Containers that start at once before the scanner has to wait.
+const WORKLOAD_QUEUE: usize = 1024;
+/// Between attempts to listen on a port that another program has.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Runs the agent until it is told to end. Fails only if nothing useful can run.
+pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
+    let debug = sources.environment.get("DEBUG").is_some_and(|value| value == "true");
+    log_to_stderr(debug);
+    let config = sources.load()?;
+    anyhow::ensure!(
+        !config.tls_enabled,
+        "tlsEnabled: TLS is not there yet, and the services are not offered without it when it is asked for; \
+         remove the key, and keep gRPCAddress at 127.0.0.1"
+    );
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("no threads to run on")?
+        .block_on(serve(sources, config))
+}
+
+fn log_to_stderr(debug: bool) {
+    let level = if debug { "debug" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
+    let instance = Arc::new(Instance::claim(&config.run_dir)?);
+    let store = Store::open(&config.state_dir)?;
+    for unsupported in config.not_there_yet() {
+        warn!("not there yet: {unsupported}");
+    }
+
+    let capabilities = sensor::probe();
+    let Chosen { backend, events: records, report } = backend::choose(&config, &capabilities);
+    info!(
+        "kernel {}, security modules: {}",
+        capabilities.kernel,
+        if capabilities.lsm.is_empty() { "none".to_owned() } else { capabilities.lsm.join(",") }
+    );
+    for line in report {
+        info!("{line}");
+    }
+
+    let host = workload::host(&config.host);
+    let node = Node {
+        cluster: config.cluster.clone(),
+        host: host.name.clone(),
+        id: fs::read_to_string(&config.machine_id_path)
+            .map(|id| id.trim().to_owned())
+            .unwrap_or_default(),
+    };
+    let feed = Feed::new(FeedOptions { node: node.clone(), ..FeedOptions::default() });
+    let log_path = config.log_path.parse().unwrap_or_default();
+    if let Err(problem) = feed.write_to(&log_path) {
+        error!("logPath {}: {problem}; events are not written there", config.log_path);
+    }
+
+    let identities = Arc::new(Identities::default());
+    let accounts = Arc::new(Accounts::new(node, backend.name(), event_settings(&config)));
+    let enforcing = records.is_some();
+    if let Some(records) = records {
+        events::start(records, Arc::clone(&accounts), Arc::clone(&identities), feed.clone())?;
+    }
+
+    let mut index = Index::new(
+        backend,
+        Box::new(RootFilesystems),
+        store,
+        policy_settings(&config),
+        host,
+        identities,
+    );
+    // The directory comes first: what it keeps goes before what was stored.
+    if !config.policy_dir.as_os_str().is_empty() {
+        restore::follow_directory(&mut index, restore::read_directory(&config.policy_dir));
+    }
+    restore::restore(&mut index)?;
+    let index = index::start(index)?;
+
+    let reloader = Arc::new(Reloader {
+        sources,
+        config: Mutex::new(config.clone()),
+        index: index.clone(),
+        accounts: Arc::clone(&accounts),
+        instance: Arc::clone(&instance),
+    });
+    instance.in_force(&config)?;
+    follow_files(&reloader, &config);
+
+    let (end, ending) = watch::channel(false);
+    let desk = Arc::new(Desk { index: index.clone(), accounts });
+    let offered = Services { policies: Some(desk.clone()), probe: Some(desk) };
+    let listening = Arc::new(Notify::new());
+    let services = tokio::spawn(offer(
+        config.clone(),
+        feed,
+        offered.clone(),
+        Arc::clone(&listening),
+        ending.clone(),
+    ));
+    tokio::spawn(offer_health(config.clone(), offered, ending));
+
+    let scanned = Arc::new(Notify::new());
+    tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
+    let runtime = runtime_name(&config.containerd_socket).await;
+    let probed = Path::new(probe_file::PATH);
+    if let Err(problem) = probe_file::write(probed, &config, &capabilities, enforcing, &runtime) {
+        warn!("{}: {problem}; `karmor probe` shows less", probed.display());
+    }
+
+    let readiness = tokio::spawn({
+        let instance = Arc::clone(&instance);
+        async move {
+            tokio::join!(scanned.notified(), listening.notified());
+            if let Err(problem) = instance.ready() {
+                error!("{problem}");
+            }
+            // Fails where nobody waits for it.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+            info!("ready");
+        }
+    });
+
+    until_told_to_end(&reloader).await?;
+    info!("ending; rules stay in force");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    readiness.abort();
+    // Nobody may be listening: the ports may never have been ours.
+    let _ = end.send(true);
+    let _ = tokio::time::timeout(Duration::from_secs(5), services).await;
+    instance.leave();
+    Ok(())
+}
+
+/// Reloads as often as it is asked to; returns at the signal to end.
+async fn until_told_to_end(reloader: &Arc<Reloader>) -> anyhow::Result<()> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = hang_up.recv() => {
+                reloader.reload().await;
+                reloader.follow_policies().await;
+            }
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    }
+}
+
+/// Reloads when the configuration file or a policy of the directory changes.
+fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
+    let runtime = tokio::runtime::Handle::current();
+    if let Some(file) = &reloader.sources.file {
+        let (reloader, runtime) = (Arc::clone(reloader), runtime.clone());
+        let text = fs::read(file).ok();
+        let (path, mut before) = (file.clone(), text);
+        let followed = follow::directories(&[follow::directory_of(file)], move || {
+            // Its directory may hold files that change all the time.
+            let now = fs::read(&path).ok();
+            if now != before {
+                before = now;
+                runtime.block_on(reloader.reload());
+            }
+            true
+        });
+        if let Err(problem) = followed {
+            warn!("{} is not followed: {problem}; send SIGHUP after a change", file.display());
+        }
+    }
+    if !config.policy_dir.as_os_str().is_empty() {
+        let reloader = Arc::clone(reloader);
+        let followed = follow::directories(std::slice::from_ref(&config.policy_dir), move || {
+            runtime.block_on(reloader.follow_policies());
+            true
+        });
+        if let Err(problem) = followed {
+            let directory = config.policy_dir.display();
+            warn!("{directory} is not followed: {problem}; send SIGHUP after a change");
+        }
+    }
+}
+
+/// Hands what happens to containers to the index, and tells when all that exist are governed.
+fn follow_containers(
+    config: &Config,
+    index: IndexHandle,
+    scanned: Arc<Notify>,
+) -> impl Future<Output = ()> + use<> {
+    let (sender, mut receiver) = mpsc::channel::<WorkloadEvent>(WORKLOAD_QUEUE);
+    tokio::spawn(workload::containerd::watch(config.containerd_socket.clone(), sender));
+    async move {
+        while let Some(event) = receiver.recv().await {
+            let ready = index.call(move |index| {
+                index.heard(event);
+                index.is_ready()
+            });
+            match ready.await {
+                Ok(true) => scanned.notify_one(),
+                Ok(false) => {}
+                Err(_gone) => return,
+            }
+        }
+    }
+}
+
+/// Serves gRPC until the agent ends, from the moment the port is free.
+async fn offer(
+    config: Config,
+    feed: Feed,
+    services: Services,
+    listening: Arc<Notify>,
+    ending: watch::Receiver<bool>,
+) {
+    let address = SocketAddr::new(config.grpc_address, config.grpc);
+    let Some(listener) = listen(address, "gRPC", ending.clone()).await else { return };
+    if config.grpc == 0
+        && let Ok(address) = listener.local_addr()
+    {
+        let path = config.state_dir.join("kubearmor.pid");
+        if let Err(problem) = write_whole(&path, &address.port().to_string(), 0o644) {
+            error!("{}: {problem}; clients do not find port {}", path.display(), address.port());
+        }
+    }
+    listening.notify_one();
+    if let Err(problem) = feed::serve(listener, feed, services, told(ending)).await {
+        error!("gRPC: {}", backend::chain(&problem));
+    }
+}
+
+async fn offer_health(config: Config, services: Services, ending: watch::Receiver<bool>) {
+    let address = SocketAddr::new(config.grpc_address, config.grpc_health_port);
+    let Some(listener) = listen(address, "gRPCHealthPort", ending.clone()).await else { return };
+    if let Err(problem) = feed::serve_health(listener, services, told(ending)).await {
+        error!("gRPC health: {}", backend::chain(&problem));
+    }
+}
+
+/// Tries until it may listen, telling once why it may not. `None` when the agent ends before.
+async fn listen(
+    address: SocketAddr,
+    key: &'static str,
+    ending: watch::Receiver<bool>,
+) -> Option<TcpListener> {
+    let mut told_once = false;
+    loop {
+        match feed::listen(address, key).await {
+            Ok(listener) => return Some(listener),
+            Err(problem) if !told_once => {
+                told_once = true;
+                error!("{problem}\nstored policies are enforced meanwhile; trying again");
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LISTEN_AGAIN) => {}
+            () = told(ending.clone()) => return None,
+        }
+    }
+}
+
+async fn told(mut ending: watch::Receiver<bool>) {
+    // An error means that the agent's main task is gone: the end as well.
+    let _ = ending.wait_for(|end| *end).await;
+}
+
+async fn runtime_name(socket: &Path) -> String {
+    let version = workload::containerd::version(socket);
+    match tokio::time::timeout(Duration::from_secs(1), version).await {
+        Ok(Ok(version)) => format!("containerd://{}", version.trim_start_matches('v')),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Which enforcer runs, and what stands in where none can.
+
+use std::sync::{Arc, mpsc::Receiver};
+
+use enforce::{
+    EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+};
+use ruleset::RuleSet;
+use sensor::Capabilities;
+
+use crate::config::Config;
+
+/// What the agent needs of an enforcer beside enforcing.
+pub(crate) trait Backend: Enforcer {
+    /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
+    fn take_over(&mut self) -> Result<(), String>;
+
+    /// Alerts that the kernel could not hand over since the programs were loaded.
+    fn lost_alerts(&self) -> u64;
+
+    /// Why nothing at all is enforced, if so.
+    fn idle_because(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Backend for BpfEnforcer {
+    fn take_over(&mut self) -> Result<(), String> {
+        Self::take_over(self).map_err(|error| error.to_string())
+    }
+
+    fn lost_alerts(&self) -> u64 {
+        self.counters().lost_alerts
+    }
+}
+
+/// Stands where the kernel offers nothing to enforce with: policies are kept, and their status says why they do nothing.
+#[derive(Debug)]
+pub(crate) struct NoEnforcer {
+    pub(crate) reason: String,
+}
+
+impl Enforcer for NoEnforcer {
+    fn name(&self) -> &'static str {
+        "NONE"
+    }
+
+    fn place(&mut self, _: &WorkloadKey, _: &Placement) -> Result<(), EnforceError> {
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        _: &WorkloadKey,
+        _: &Arc<RuleSet>,
+    ) -> Result<Vec<NotExpressed>, EnforceError> {
+        Ok(Vec::new())
+    }
+
+    fn remove(&mut self, _: &WorkloadKey) -> Result<(), EnforceError> {
+        Ok(())
+    }
+}
+
+impl Backend for NoEnforcer {
+    fn take_over(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn lost_alerts(&self) -> u64 {
+        0
+    }
+
+    fn idle_because(&self) -> Option<&str> {
+        Some(&self.reason)
+    }
+}
+
+/// The enforcer in force, where its events come from, and what to tell the operator.
+pub(crate) struct Chosen {
+    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) events: Option<Receiver<Event>>,
+    /// Lines of the start-up report.
+    pub(crate) report: Vec<String>,
+}
+
+/// Starts the best enforcer that the configuration allows and this kernel offers.
+pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
+    let wanted = config.lsm.split(',').map(str::trim).any(|name| name == "bpf");
+    if !wanted {
+        return nothing(format!("the key `lsm` is `{}`; put `bpf` into it", config.lsm));
+    }
+    if !capabilities.bpf_lsm() {
+        return nothing(capabilities.missing().collect::<Vec<_>>().join("; "));
+    }
+    let options = sensor::Options { bpffs: Some(config.bpf_fs_path.clone()) };
+    match BpfEnforcer::start(&options) {
+        Ok((enforcer, events)) => {
+            let loaded = enforcer.loaded();
+            let mut report =
+                vec![format!("enforcer: BPF-LSM, {} hooks in force", loaded.hooks.len())];
+            for (object, reason) in &loaded.missing {
+                report.push(format!("not offered by this kernel: {object}: {reason}"));
+            }
+            Chosen { backend: Box::new(enforcer), events: Some(events), report }
+        }
+        Err(error) => nothing(chain(&error)),
+    }
+}
+
+fn nothing(reason: String) -> Chosen {
+    let report = vec![format!(
+        "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
+    )];
+    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, report }
+}
+
+/// An error with its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some errors already say what their cause says.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,165 @@
+//! The command line: one flag for each configuration key, spelled with one dash or two.
+
+use std::{collections::BTreeMap, env, path::PathBuf};
+
+use clap::{Arg, ArgMatches, Command};
+use serde_json::Value;
+
+use crate::config::{Config, KEYS, Sources};
+
+/// The flag by which the configuration file is named, and the variable.
+const FILE_FLAG: &str = "config";
+const FILE_VARIABLE: &str = "KUBEARMOR_CFG";
+const FILE_NAME: &str = "kubearmor.yaml";
+/// A short way to write `policyDir`.
+const POLICIES_FLAG: &str = "policies";
+
+pub(crate) fn command() -> Command {
+    Command::new("kubearmor")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Enforces security policies on this node")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(agent())
+        .subcommand(
+            Command::new("detach")
+                .about("End enforcement: remove all programs and rules from the kernel")
+                .arg(
+                    Arg::new("bpfFsPath")
+                        .long("bpfFsPath")
+                        .value_name("DIR")
+                        .help("Where the BPF file system is mounted [default: /sys/fs/bpf]"),
+                ),
+        )
+}
+
+fn agent() -> Command {
+    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    let mut agent = Command::new("agent")
+        .about("Enforce policies and report what they catch")
+        .after_help(
+            "A flag wins over an environment variable (the key in upper case), that over the file.",
+        )
+        .arg(Arg::new(FILE_FLAG).long(FILE_FLAG).value_name("FILE").help(
+            "Configuration file [environment: KUBEARMOR_CFG] [default: kubearmor.yaml beside the program, if there]",
+        ))
+        .arg(
+            Arg::new(POLICIES_FLAG)
+                .long(POLICIES_FLAG)
+                .value_name("DIR")
+                .conflicts_with("policyDir")
+                .help("The same as --policyDir"),
+        );
+    for &(key, help) in KEYS {
+        let default = match &defaults[key] {
+            Value::String(text) if text.is_empty() => String::new(),
+            Value::Null => String::new(),
+            Value::String(text) => format!(" [default: {text}]"),
+            other => format!(" [default: {other}]"),
+        };
+        let mut arg = Arg::new(key).long(key).help(format!("{help}{default}"));
+        arg = if defaults[key].is_boolean() {
+            arg.num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_name("true|false")
+        } else {
+            arg.num_args(1).value_name("VALUE").allow_hyphen_values(true)
+        };
+        agent = agent.arg(arg);
+    }
+    agent
+}
+
+/// Accepts what the existing implementation accepts: `-k8s=false`, and no subcommand at all.
+pub(crate) fn normalize(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let mut arguments: Vec<String> = arguments
+        .map(|argument| match argument.strip_prefix('-') {
+            Some(flag) if is_key(flag.split('=').next().unwrap_or_default()) => {
+                format!("-{argument}")
+            }
+            _ => argument,
+        })
+        .collect();
+    let starts_with_a_key = arguments
+        .get(1)
+        .and_then(|first| first.strip_prefix("--"))
+        .is_some_and(|flag| is_key(flag.split('=').next().unwrap_or_default()));
+    if starts_with_a_key {
+        arguments.insert(1, "agent".to_owned());
+    }
+    arguments
+}
+
+fn is_key(name: &str) -> bool {
+    name == FILE_FLAG || name == POLICIES_FLAG || KEYS.iter().any(|&(key, _)| key == name)
+}
+
+/// What the command line and the environment say.
+pub(crate) fn sources(
+    matches: &ArgMatches,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Sources {
+    let environment: BTreeMap<String, String> = environment.collect();
+    let mut flags: BTreeMap<String, String> = KEYS
+        .iter()
+        .filter_map(|&(key, _)| Some((key.to_owned(), matches.get_one::<String>(key)?.clone())))
+        .collect();
+    if let Some(directory) = matches.get_one::<String>(POLICIES_FLAG) {
+        flags.insert("policyDir".to_owned(), directory.clone());
+    }
+    let named = matches
+        .get_one::<String>(FILE_FLAG)
+        .or(environment.get(FILE_VARIABLE).filter(|path| !path.is_empty()))
+        .map(PathBuf::from);
+    Sources { file: named.or_else(beside_the_program), environment, flags }
+}
+
+fn beside_the_program() -> Option<PathBuf> {
+    let file = env::current_exe().ok()?.with_file_name(FILE_NAME);
+    file.exists().then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str], environment: &[(&str, &str)]) -> Sources {
+        let arguments = std::iter::once("kubearmor").chain(arguments.iter().copied());
+        let arguments = normalize(arguments.map(str::to_owned));
+        let matches = command().try_get_matches_from(arguments).unwrap();
+        let environment = environment.iter().map(|&(k, v)| (k.to_owned(), v.to_owned()));
+        sources(matches.subcommand_matches("agent").unwrap(), environment)
+    }
+
+    #[test]
+    fn the_commands_are_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_either_spelling() {
+        let given = ["agent", "-k8s=false", "--gRPC", "7", "-defaultFilePosture=block", "--debug"];
+        let flags = parse(&given, &[]).flags;
+        assert_eq!(flags["k8s"], "false");
+        assert_eq!(flags["gRPC"], "7");
+        assert_eq!(flags["defaultFilePosture"], "block");
+        assert_eq!(flags["debug"], "true");
+        assert_eq!(flags.len(), 4);
+    }
+
+    #[test]
+    fn the_agent_is_what_flags_alone_mean() {
+        assert_eq!(parse(&["-host=a"], &[]).flags["host"], "a");
+        assert_eq!(parse(&["--policies", "/p"], &[]).flags["policyDir"], "/p");
+    }
+
+    #[test]
+    fn the_flag_names_the_file_before_the_environment() {
+        let environment = [("KUBEARMOR_CFG", "/env.yaml")];
+        assert_eq!(parse(&["agent"], &environment).file, Some("/env.yaml".into()));
+        let flag = ["agent", "--config", "/flag.yaml"];
+        assert_eq!(parse(&flag, &environment).file, Some("/flag.yaml".into()));
+        assert_eq!(parse(&["agent"], &[("KUBEARMOR_CFG", "")]).file, None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The keys, what each is for, and which may change while the agent runs.
+
+/// Key and help text, in the order in which `--help` shows them.
+pub(crate) const KEYS: &[(&str, &str)] = &[
+    ("cluster", "Cluster name that events carry"),
+    ("host", "Host name that events carry and host policies select (default: the kernel's)"),
+    ("gRPC", "Port of the gRPC services; 0 takes any and writes it to STATE_DIR/kubearmor.pid"),
+    ("gRPCAddress", "Address that the gRPC services listen on"),
+    ("gRPCHealthPort", "Port of the gRPC health service"),
+    ("tlsEnabled", "Require TLS on the gRPC services"),
+    ("tlsCertPath", "Directory of certificates"),
+    ("tlsCertProvider", "Where certificates come from: self, external"),
+    ("logPath", "Where events are written as JSON lines: none, stdout or a file"),
+    ("seLinuxProfileDir", "Directory of SELinux modules"),
+    ("criSocket", "Socket of the container runtime interface"),
+    ("nriSocket", "Socket of the node resource interface"),
+    ("nriIndex", "Index of the plugin at that interface"),
+    ("enableNRI", "Find containers through that interface"),
+    ("containerdSocket", "Socket of containerd"),
+    (
+        "visibility",
+        "Classes of container events to log: process,file,network,capabilities,dns,ima or none",
+    ),
+    (
+        "hostVisibility",
+        "The same for host events; `default` is none in Kubernetes and all elsewhere",
+    ),
+    ("enableKubeArmorPolicy", "Enforce container policies"),
+    ("enableKubeArmorHostPolicy", "Enforce host policies"),
+    ("enableKubeArmorVm", "Take policies from a controller of virtual machines"),
+    ("k8s", "Run as part of a Kubernetes cluster"),
+    ("debug", "Log more, and publish messages"),
+    (
+        "defaultFilePosture",
+        "What becomes of files that no rule of an allow-list names: allow, audit, block",
+    ),
+    ("defaultProcessPosture", "The same for programs (default: as files)"),
+    ("defaultNetworkPosture", "The same for sockets and DNS"),
+    ("defaultCapabilitiesPosture", "The same for capabilities"),
+    ("hostDefaultFilePosture", "defaultFilePosture of the host"),
+    ("hostDefaultProcessPosture", "defaultProcessPosture of the host"),
+    ("hostDefaultNetworkPosture", "defaultNetworkPosture of the host"),
+    ("hostDefaultCapabilitiesPosture", "defaultCapabilitiesPosture of the host"),
+    ("hostDefaultDevicePosture", "What becomes of devices that no rule of an allow-list names"),
+    ("coverageTest", "Accepted for compatibility, does nothing"),
+    ("untrackedNs", "Kubernetes namespaces that are left alone"),
+    ("lsm", "Enforcers to try, best first; `none` enforces nothing"),
+    ("bpfFsPath", "Where the BPF file system is mounted"),
+    ("enforcerAlerts", "Accepted for compatibility: denials always raise alerts"),
+    ("defaultPostureLogs", "Raise alerts for the default posture"),
+    ("initTimeout", "Longest time that starting may take"),
+    ("enableKubeArmorStateAgent", "Serve the state of this node"),
+    ("alertThrottling", "Limit the alerts of a rule in a container"),
+    ("maxAlertPerSec", "That limit"),
+    ("throttleSec", "Seconds of silence once it is passed"),
+    ("annotateResources", "Annotate pod templates with AppArmor profiles"),
+    ("procfsMount", "Where the host's proc file system is mounted"),
+    ("machineIDPath", "File that holds the node's id"),
+    ("useOCIHooks", "Find containers through OCI hooks"),
+    ("enableIMA", "Add hashes of files to events"),
+    ("enableUSBDeviceHandler", "Enforce device rules"),
+    ("dropResourceFromProcessLogs", "Leave the command line out of process logs"),
+    ("matchArgs", "Honour allowedArgs"),
+    ("enableNetworkPolicyEnforcer", "Enforce network policies"),
+    ("onHookFailure", "What a container start does while the agent cannot be asked: ignore, fail"),
+    ("stateDir", "Where applied policies are kept"),
+    ("runDir", "Where the agent's lock, pid and state in force are"),
+    ("policyDir", "Directory of policy files that is followed"),
+];
+
+/// Whether a change of the key takes effect without a restart.
+pub(super) fn may_change(key: &str) -> bool {
+    matches!(
+        key,
+        "visibility"
+            | "hostVisibility"
+            | "cluster"
+            | "defaultFilePosture"
+            | "defaultProcessPosture"
+            | "defaultNetworkPosture"
+            | "defaultCapabilitiesPosture"
+            | "hostDefaultFilePosture"
+            | "hostDefaultProcessPosture"
+            | "hostDefaultNetworkPosture"
+            | "hostDefaultCapabilitiesPosture"
+            | "hostDefaultDevicePosture"
+            | "enableKubeArmorPolicy"
+            | "enableKubeArmorHostPolicy"
+            | "alertThrottling"
+            | "maxAlertPerSec"
+            | "throttleSec"
+            | "defaultPostureLogs"
+            | "dropResourceFromProcessLogs"
+            | "onHookFailure"
+    )
+}

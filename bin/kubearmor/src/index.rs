@@ -1,0 +1,447 @@
+//! What should hold on this node, and the one place where it changes.
+//!
+//! The index owns policies, workloads and postures. Every change computes the rule sets of the workloads it concerns
+//! and hands those that differ to the enforcer, before anybody hears that the change is done.
+
+mod overview;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
+use policy::{Kind, Policy, PolicyId};
+use ruleset::{Links, Postures, RuleSet, Workload};
+use tracing::{error, info, warn};
+use workload::{Container, WorkloadEvent};
+
+pub(crate) use self::writer::{Gone, IndexHandle, start};
+use crate::{
+    backend::{Backend, chain},
+    filesystem::LinkSource,
+    identities::Identities,
+    store::{Store, StoreError},
+};
+
+/// What the configuration says about policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) container_policies: bool,
+    pub(crate) host_policies: bool,
+    pub(crate) containers: Postures,
+    pub(crate) host: Postures,
+}
+
+/// Who keeps a policy's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// The agent, with the text that was accepted.
+    Store,
+    /// A file of the policy directory.
+    Directory(PathBuf),
+}
+
+/// Why a policy was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("{kind} {name}: the key `{key}` is false; set it to true and apply again")]
+    NotEnabled { kind: Kind, name: String, key: &'static str },
+    #[error("{kind} {name} is kept in {}; change it there", file.display())]
+    Kept { kind: Kind, name: String, file: PathBuf },
+    #[error("{kind} {name} was not applied: {source}")]
+    Store {
+        kind: Kind,
+        name: String,
+        #[source]
+        source: StoreError,
+    },
+    #[error("{kind} {name} was not applied: {}", chain(source))]
+    Enforce {
+        kind: Kind,
+        name: String,
+        #[source]
+        source: EnforceError,
+    },
+}
+
+struct Held {
+    policy: Policy,
+    keeper: Keeper,
+}
+
+struct Governed {
+    workload: Workload,
+    placement: Placement,
+    /// Where its root filesystem can be read.
+    root: PathBuf,
+    /// The rules in force; `None` before the first ones.
+    rules: Option<Arc<RuleSet>>,
+    not_expressed: Vec<NotExpressed>,
+    /// Why the rules in force are not the ones that should be.
+    problem: Option<String>,
+}
+
+pub(crate) struct Index {
+    backend: Box<dyn Backend>,
+    links: Box<dyn LinkSource>,
+    store: Store,
+    settings: Settings,
+    host: Workload,
+    policies: BTreeMap<PolicyId, Held>,
+    workloads: BTreeMap<WorkloadKey, Governed>,
+    identities: Arc<Identities>,
+    scanned: bool,
+}
+
+impl Index {
+    pub(crate) fn new(
+        backend: Box<dyn Backend>,
+        links: Box<dyn LinkSource>,
+        store: Store,
+        settings: Settings,
+        host: Workload,
+        identities: Arc<Identities>,
+    ) -> Self {
+        let mut index = Self {
+            backend,
+            links,
+            store,
+            settings,
+            host,
+            policies: BTreeMap::new(),
+            workloads: BTreeMap::new(),
+            identities,
+            scanned: false,
+        };
+        index.follow_host();
+        index
+    }
+
+    /// Puts a policy in force, in place of the one of the same id. `text` is what a restart reads again. Nothing has
+    /// changed if it is refused. Returns what of it is not in force.
+    pub(crate) fn apply(
+        &mut self,
+        policy: Policy,
+        text: &str,
+        keeper: Keeper,
+    ) -> Result<Vec<String>, Refusal> {
+        let policy = with_namespace(policy);
+        self.check_enabled(&policy.id)?;
+        self.check_keeper(&policy.id, &keeper)?;
+        let refused =
+            |id: &PolicyId, source| Refusal::Store { kind: id.kind, name: id.name.clone(), source };
+        let id = policy.id.clone();
+        let staged = match keeper {
+            Keeper::Store => {
+                Some(self.store.stage(&id, text).map_err(|error| refused(&id, error))?)
+            }
+            Keeper::Directory(_) => None,
+        };
+        let before = self.policies.insert(id.clone(), Held { policy, keeper });
+        let concerned = self.concerned(before.as_ref(), self.policies.get(&id));
+        if let Err(source) = self.govern_all(&concerned) {
+            self.put_back(&id, before, &concerned);
+            return Err(Refusal::Enforce { kind: id.kind, name: id.name, source });
+        }
+        if let Some(staged) = staged
+            && let Err(source) = self.store.commit(&staged)
+        {
+            self.put_back(&id, before, &concerned);
+            return Err(refused(&id, source));
+        }
+        Ok(self.not_in_force(&id))
+    }
+
+    /// Takes a policy out of force and forgets it. False if there is none of this id.
+    pub(crate) fn delete(&mut self, id: &PolicyId, keeper: &Keeper) -> Result<bool, Refusal> {
+        let id = with_default_namespace(id.clone());
+        if !self.policies.contains_key(&id) {
+            return Ok(false);
+        }
+        self.check_keeper(&id, keeper)?;
+        self.store.remove(&id).map_err(|source| Refusal::Store {
+            kind: id.kind,
+            name: id.name.clone(),
+            source,
+        })?;
+        let before = self.policies.remove(&id);
+        let concerned = self.concerned(before.as_ref(), None);
+        self.govern_all(&concerned).map_err(|source| Refusal::Enforce {
+            kind: id.kind,
+            name: id.name,
+            source,
+        })?;
+        Ok(true)
+    }
+
+    /// Takes over a policy that a file of the store or of the policy directory holds, at start.
+    pub(crate) fn restore(&mut self, policy: Policy, keeper: Keeper, stored_in: Option<&Path>) {
+        let policy = with_namespace(policy);
+        if let Some(path) = stored_in {
+            if !self.store.holds(path, &policy.id) {
+                return;
+            }
+            self.store.adopt(policy.id.clone(), path.to_owned());
+        }
+        let id = policy.id.clone();
+        if let Some(Held { keeper: Keeper::Directory(file), .. }) = self.policies.get(&id) {
+            warn!("{} {} is kept in {}; the stored one rests", id.kind, id.name, file.display());
+            return;
+        }
+        let before = self.policies.insert(id.clone(), Held { policy, keeper });
+        let concerned = self.concerned(before.as_ref(), self.policies.get(&id));
+        if let Err(problem) = self.govern_all(&concerned) {
+            error!("{} {} is not fully in force: {}", id.kind, id.name, chain(&problem));
+        }
+    }
+
+    /// The policies that files of the policy directory hold, and which file.
+    pub(crate) fn of_directory(&self) -> Vec<(PolicyId, PathBuf)> {
+        let file = |(id, held): (&PolicyId, &Held)| match &held.keeper {
+            Keeper::Directory(file) => Some((id.clone(), file.clone())),
+            Keeper::Store => None,
+        };
+        self.policies.iter().filter_map(file).collect()
+    }
+
+    /// Whether exactly this policy is known under the id already.
+    pub(crate) fn is_held(&self, id: &PolicyId, policy: &Policy) -> bool {
+        self.policies.get(id).is_some_and(|held| held.policy.spec == policy.spec)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn heard(&mut self, event: WorkloadEvent) {
+        match event {
+            WorkloadEvent::Started(container) => self.started(&container),
+            WorkloadEvent::Stopped(id) => self.stopped(&id),
+            WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => self.scanned(),
+        }
+    }
+
+    /// Brings changed postures and switches into force.
+    pub(crate) fn reconfigure(&mut self, settings: Settings) {
+        if self.settings == settings {
+            return;
+        }
+        self.settings = settings;
+        self.follow_host();
+        for key in self.workloads.keys().cloned().collect::<Vec<_>>() {
+            self.govern_or_report(&key);
+        }
+    }
+
+    /// All that is known has its rules, and nothing of an earlier run is left in force.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.scanned
+    }
+
+    fn started(&mut self, container: &Container) {
+        let key = WorkloadKey(container.id.as_str().into());
+        self.identities.insert(&key, container);
+        let governed = Governed {
+            workload: container.workload(),
+            placement: Placement::Container {
+                cgroup: container.cgroup.clone(),
+                pid: Some(container.pid),
+            },
+            root: container.root(),
+            // What is known of it ended with its first process.
+            rules: None,
+            not_expressed: Vec::new(),
+            problem: None,
+        };
+        self.follow(&key, governed);
+    }
+
+    fn stopped(&mut self, id: &str) {
+        let key = WorkloadKey(id.into());
+        if self.workloads.remove(&key).is_none() {
+            return;
+        }
+        self.identities.retire(&key);
+        if let Err(error) = self.backend.remove(&key) {
+            warn!("container {id} ended: {}", chain(&error));
+        }
+    }
+
+    fn scanned(&mut self) {
+        if self.scanned {
+            return;
+        }
+        match self.backend.take_over() {
+            Ok(()) => self.scanned = true,
+            Err(reason) => {
+                // Two sets of rules are in force, so nothing is less protected than it should be.
+                error!("rules of an earlier run stay in force beside the new ones: {reason}");
+                self.scanned = true;
+            }
+        }
+        info!(
+            "{} containers and {} policies under {}",
+            self.workloads.keys().filter(|key| &*key.0 != WorkloadKey::HOST).count(),
+            self.policies.len(),
+            self.backend.name()
+        );
+    }
+
+    /// The host is a workload only while host policies are on.
+    fn follow_host(&mut self) {
+        let key = WorkloadKey(WorkloadKey::HOST.into());
+        match (self.settings.host_policies, self.workloads.contains_key(&key)) {
+            (true, false) => {
+                let governed = Governed {
+                    workload: self.host.clone(),
+                    placement: Placement::Host,
+                    root: "/".into(),
+                    rules: None,
+                    not_expressed: Vec::new(),
+                    problem: None,
+                };
+                self.follow(&key, governed);
+            }
+            (false, true) => {
+                self.workloads.remove(&key);
+                if let Err(error) = self.backend.remove(&key) {
+                    error!("host policies are off: {}", chain(&error));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn follow(&mut self, key: &WorkloadKey, governed: Governed) {
+        let placed = self.backend.place(key, &governed.placement);
+        let problem = placed.err().map(|error| chain(&error));
+        if let Some(problem) = &problem {
+            error!("{} is not protected: {problem}", governed.workload.name);
+        }
+        let unplaced = problem.is_some();
+        self.workloads.insert(key.clone(), Governed { problem, ..governed });
+        if !unplaced {
+            self.govern_or_report(key);
+        }
+    }
+
+    fn govern_or_report(&mut self, key: &WorkloadKey) {
+        let Err(error) = self.govern(key) else { return };
+        let problem = chain(&error);
+        error!("{problem}");
+        if let Some(governed) = self.workloads.get_mut(key) {
+            governed.problem = Some(problem);
+        }
+    }
+
+    fn govern_all(&mut self, keys: &[WorkloadKey]) -> Result<(), EnforceError> {
+        keys.iter().try_for_each(|key| self.govern(key))
+    }
+
+    /// Makes the rules of one workload the ones that should hold.
+    fn govern(&mut self, key: &WorkloadKey) -> Result<(), EnforceError> {
+        let Some(governed) = self.workloads.get_mut(key) else { return Ok(()) };
+        let settings = &self.settings;
+        let selecting: Vec<&Policy> = self
+            .policies
+            .values()
+            .map(|held| &held.policy)
+            .filter(|policy| is_enabled(settings, policy.id.kind))
+            .filter(|policy| ruleset::select(policy, &governed.workload))
+            .collect();
+        let postures = match governed.placement {
+            Placement::Host => settings.host,
+            Placement::Container { .. } => settings.containers,
+        };
+        let wanted = ruleset::wanted_links(selecting.iter().copied());
+        let links = if wanted == ruleset::WantedLinks::default() {
+            Links::default()
+        } else {
+            self.links.links(&governed.root, wanted)
+        };
+        let rules = ruleset::build(selecting, &governed.workload, postures, &links);
+        let unchanged = match &governed.rules {
+            Some(before) => **before == rules,
+            // A placed workload without rules is what the enforcer starts from.
+            None => rules.rules.is_empty(),
+        };
+        if unchanged && governed.problem.is_none() {
+            return Ok(());
+        }
+        let rules = Arc::new(rules);
+        governed.not_expressed = self.backend.apply(key, &rules)?;
+        governed.rules = Some(rules);
+        governed.problem = None;
+        Ok(())
+    }
+
+    /// Undoes a change that could not be completed.
+    fn put_back(&mut self, id: &PolicyId, before: Option<Held>, concerned: &[WorkloadKey]) {
+        match before {
+            Some(before) => self.policies.insert(id.clone(), before),
+            None => self.policies.remove(id),
+        };
+        for key in concerned {
+            self.govern_or_report(key);
+        }
+    }
+
+    /// Workloads that either version of a policy selects.
+    fn concerned(&self, before: Option<&Held>, after: Option<&Held>) -> Vec<WorkloadKey> {
+        let versions = [before, after];
+        self.workloads
+            .iter()
+            .filter(|(_, governed)| {
+                let selected = |held: &&Held| ruleset::select(&held.policy, &governed.workload);
+                versions.iter().flatten().any(selected)
+            })
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    fn check_enabled(&self, id: &PolicyId) -> Result<(), Refusal> {
+        if is_enabled(&self.settings, id.kind) {
+            return Ok(());
+        }
+        let key = match id.kind {
+            Kind::Host => "enableKubeArmorHostPolicy",
+            _ => "enableKubeArmorPolicy",
+        };
+        Err(Refusal::NotEnabled { kind: id.kind, name: id.name.clone(), key })
+    }
+
+    fn check_keeper(&self, id: &PolicyId, keeper: &Keeper) -> Result<(), Refusal> {
+        match self.policies.get(id).map(|held| &held.keeper) {
+            Some(Keeper::Directory(file)) if *keeper == Keeper::Store => {
+                Err(Refusal::Kept { kind: id.kind, name: id.name.clone(), file: file.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_enabled(settings: &Settings, kind: Kind) -> bool {
+    match kind {
+        Kind::Container | Kind::Cluster => settings.container_policies,
+        Kind::Host => settings.host_policies,
+        Kind::Network => true,
+    }
+}
+
+/// A namespaced policy that names no namespace is one of `default`.
+pub(crate) fn with_default_namespace(mut id: PolicyId) -> PolicyId {
+    if id.kind.is_namespaced() {
+        id.namespace.get_or_insert_with(|| "default".to_owned());
+    }
+    id
+}
+
+fn with_namespace(policy: Policy) -> Policy {
+    Policy { id: with_default_namespace(policy.id), ..policy }
+}
+
+#[cfg(test)]
+mod tests;

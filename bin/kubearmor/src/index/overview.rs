@@ -1,0 +1,101 @@
+//! What is in force, for those who ask.
+
+use std::collections::BTreeSet;
+
+use policy::{Policy, PolicyId};
+
+use super::{Index, is_enabled};
+
+/// The index at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overview {
+    pub(crate) workloads: Vec<WorkloadOverview>,
+    pub(crate) policies: Vec<PolicyOverview>,
+    pub(crate) lost_alerts: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WorkloadOverview {
+    pub(crate) host: bool,
+    pub(crate) name: String,
+    /// Of the policies that select it.
+    pub(crate) policies: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyOverview {
+    pub(crate) id: PolicyId,
+    /// `Enforced`, `Partial`, `NotEnforced`, or `NotEnabled`.
+    pub(crate) state: &'static str,
+    /// What is not in force, and why.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Index {
+    pub(crate) fn overview(&self) -> Overview {
+        let workloads = self.workloads.values().map(|governed| WorkloadOverview {
+            host: governed.placement == enforce::Placement::Host,
+            name: governed.workload.name.clone(),
+            policies: self
+                .policies
+                .values()
+                .filter(|held| is_enabled(&self.settings, held.policy.id.kind))
+                .filter(|held| ruleset::select(&held.policy, &governed.workload))
+                .map(|held| held.policy.id.name.clone())
+                .collect(),
+        });
+        Overview {
+            workloads: workloads.collect(),
+            policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
+            lost_alerts: self.backend.lost_alerts(),
+        }
+    }
+
+    fn policy(&self, policy: &Policy) -> PolicyOverview {
+        let notes = self.not_in_force(&policy.id);
+        let state = if !is_enabled(&self.settings, policy.id.kind) {
+            "NotEnabled"
+        } else if notes.is_empty() {
+            "Enforced"
+        } else if self.backend.idle_because().is_some() {
+            "NotEnforced"
+        } else {
+            "Partial"
+        };
+        PolicyOverview { id: policy.id.clone(), state, notes }
+    }
+
+    /// What of a policy is not in force, one line each.
+    pub(super) fn not_in_force(&self, id: &PolicyId) -> Vec<String> {
+        let Some(held) = self.policies.get(id) else { return Vec::new() };
+        let mut notes: BTreeSet<String> = held
+            .policy
+            .not_enforced_yet()
+            .into_iter()
+            .map(|(place, _)| format!("not enforced yet: {place}"))
+            .collect();
+        if let Some(reason) = self.backend.idle_because() {
+            notes.insert(format!("not enforced: {reason}"));
+        }
+        for governed in self.workloads.values() {
+            let Some(rules) = &governed.rules else { continue };
+            for missing in &governed.not_expressed {
+                let rule =
+                    usize::try_from(missing.rule).ok().and_then(|rule| rules.rules.get(rule));
+                let Some(rule) = rule else { continue };
+                let origin = &rule.origin;
+                if (origin.kind, &origin.policy, &origin.namespace)
+                    == (id.kind, &id.name, &id.namespace)
+                {
+                    notes.insert(format!("not enforced: {}: {}", origin.place, missing.reason));
+                }
+            }
+            if let Some(problem) = &governed.problem
+                && ruleset::select(&held.policy, &governed.workload)
+            {
+                notes.insert(format!("not enforced in {}: {problem}", governed.workload.name));
+            }
+        }
+        notes.into_iter().collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! The file from which `karmor probe` learns what this node offers.
+
+use std::{fs, io, path::Path};
+
+use sensor::Capabilities;
+use serde::Serialize;
+
+use crate::{config::Config, config::Posture, instance::write_whole};
+
+/// Where clients look for it.
+pub(crate) const PATH: &str = "/tmp/karmorProbeData.cfg";
+
+#[derive(Serialize)]
+struct ProbeFile<'a> {
+    #[serde(rename = "OSImage")]
+    os_image: String,
+    #[serde(rename = "KernelVersion")]
+    kernel_version: &'a str,
+    #[serde(rename = "KubeletVersion")]
+    kubelet_version: &'a str,
+    #[serde(rename = "ContainerRuntime")]
+    container_runtime: &'a str,
+    #[serde(rename = "ActiveLSM")]
+    active_lsm: &'a str,
+    #[serde(rename = "KernelHeaderPresent")]
+    kernel_header_present: bool,
+    #[serde(rename = "HostSecurity")]
+    host_security: bool,
+    #[serde(rename = "ContainerSecurity")]
+    container_security: bool,
+    #[serde(rename = "ContainerDefaultPosture")]
+    container_postures: Postures,
+    #[serde(rename = "HostDefaultPosture")]
+    host_postures: Postures,
+    #[serde(rename = "HostVisibility")]
+    host_visibility: String,
+}
+
+#[derive(Serialize)]
+struct Postures {
+    file: Posture,
+    network: Posture,
+    capabilities: Posture,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Posture>,
+}
+
+/// Replaces the file at `path`.
+pub(crate) fn write(
+    path: &Path,
+    config: &Config,
+    capabilities: &Capabilities,
+    enforcing: bool,
+    runtime: &str,
+) -> io::Result<()> {
+    let probe = ProbeFile {
+        os_image: os_image(),
+        kernel_version: &capabilities.kernel,
+        kubelet_version: "",
+        container_runtime: runtime,
+        active_lsm: if enforcing { "BPFLSM" } else { "" },
+        // The programs carry their own type information; no headers are needed.
+        kernel_header_present: true,
+        host_security: enforcing && config.enable_kube_armor_host_policy,
+        container_security: enforcing && config.enable_kube_armor_policy,
+        container_postures: Postures {
+            file: config.default_file_posture,
+            network: config.default_network_posture,
+            capabilities: config.default_capabilities_posture,
+            device: None,
+        },
+        host_postures: Postures {
+            file: config.host_default_file_posture,
+            network: config.host_default_network_posture,
+            capabilities: config.host_default_capabilities_posture,
+            device: Some(config.host_default_device_posture),
+        },
+        host_visibility: crate::config::VisibilityList(config.effective_host_visibility()).into(),
+    };
+    write_whole(path, &serde_json::to_string(&probe)?, 0o600)
+}
+
+fn os_image() -> String {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
+}

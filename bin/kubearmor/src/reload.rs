@@ -1,0 +1,87 @@
+//! Brings a changed configuration and a changed policy directory into force.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tracing::{error, info, warn};
+
+use crate::{
+    config::{Config, Sources},
+    events::Accounts,
+    index::{IndexHandle, Settings},
+    instance::Instance,
+    restore,
+};
+
+/// What a reload reads and whom it tells.
+pub(crate) struct Reloader {
+    pub(crate) sources: Sources,
+    /// In force. Locked for the whole of a reload, so that reloads do not overtake each other.
+    pub(crate) config: Mutex<Config>,
+    pub(crate) index: IndexHandle,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) instance: Arc<Instance>,
+}
+
+impl Reloader {
+    /// Reads file and environment again. A configuration with an error changes nothing.
+    pub(crate) async fn reload(&self) {
+        let mut config = self.config.lock().await;
+        let new = match self.sources.load() {
+            Ok(new) => new,
+            Err(problem) => {
+                error!("the configuration stays as it was: {problem}");
+                return;
+            }
+        };
+        let (new, waiting) = config.reloaded(&new);
+        if !waiting.is_empty() {
+            warn!("takes effect at the next start: {}", waiting.join(", "));
+        }
+        if new != *config {
+            let settings = policy_settings(&new);
+            if self.index.call(move |index| index.reconfigure(settings)).await.is_err() {
+                return;
+            }
+            self.accounts.set(event_settings(&new));
+            *config = new;
+            info!("the configuration was read again");
+        }
+        // Written even if nothing changed: whoever asked for the reload waits for it.
+        if let Err(problem) = self.instance.in_force(&config) {
+            error!("{problem}");
+        }
+    }
+
+    /// Reads the policy directory again.
+    pub(crate) async fn follow_policies(&self) {
+        let directory = self.config.lock().await.policy_dir.clone();
+        if directory.as_os_str().is_empty() {
+            return;
+        }
+        let reading = restore::read_directory(&directory);
+        // Fails only while the agent goes down.
+        let _ = self.index.call(move |index| restore::follow_directory(index, reading)).await;
+    }
+}
+
+pub(crate) fn policy_settings(config: &Config) -> Settings {
+    Settings {
+        container_policies: config.enable_kube_armor_policy,
+        host_policies: config.enable_kube_armor_host_policy,
+        containers: config.container_postures(),
+        host: config.host_postures(),
+    }
+}
+
+pub(crate) fn event_settings(config: &Config) -> telemetry::Settings {
+    telemetry::Settings {
+        limit: telemetry::Limit {
+            on: config.alert_throttling,
+            per_second: config.max_alert_per_sec,
+            silence_seconds: config.throttle_sec,
+        },
+        containers: config.visibility.0,
+        host: config.effective_host_visibility(),
+    }
+}

@@ -1,0 +1,101 @@
+//! The cgroup directory of a container, found through its first process.
+
+use std::path::{Component, Path, PathBuf};
+
+use procfs::process::Process;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CgroupError {
+    #[error("process {pid}: {source}")]
+    Process {
+        pid: u32,
+        #[source]
+        source: procfs::ProcError,
+    },
+    #[error(
+        "no cgroup v2 hierarchy is mounted; boot with `systemd.unified_cgroup_hierarchy=1` or mount one at /sys/fs/cgroup"
+    )]
+    NoUnifiedHierarchy,
+}
+
+/// The directory of `pid`'s container in the v2 hierarchy.
+///
+/// `wanted` is the specification's `cgroupsPath`: an init system inside the container may have moved the process into
+/// a cgroup below the container's own one.
+pub(crate) fn directory(pid: u32, wanted: Option<&str>) -> Result<PathBuf, CgroupError> {
+    let mount = mount_point()?;
+    let path = process(pid)
+        .and_then(|process| process.cgroups())
+        .map_err(|source| CgroupError::Process { pid, source })?
+        .0
+        .into_iter()
+        .find(|group| group.hierarchy == 0)
+        .ok_or(CgroupError::NoUnifiedHierarchy)?
+        .pathname;
+    Ok(mount.join(own_cgroup(&path, wanted).strip_prefix('/').unwrap_or_default()))
+}
+
+fn process(pid: u32) -> Result<Process, procfs::ProcError> {
+    Process::new(i32::try_from(pid).unwrap_or(i32::MAX))
+}
+
+fn mount_point() -> Result<PathBuf, CgroupError> {
+    let pid = std::process::id();
+    process(pid)
+        .and_then(|me| me.mountinfo())
+        .map_err(|source| CgroupError::Process { pid, source })?
+        .into_iter()
+        .find(|mount| mount.fs_type == "cgroup2")
+        .map(|mount| mount.mount_point)
+        .ok_or(CgroupError::NoUnifiedHierarchy)
+}
+
+/// Cuts `path` behind the container's own cgroup, if `wanted` tells which one that is.
+fn own_cgroup<'a>(path: &'a str, wanted: Option<&str>) -> &'a str {
+    let Some(leaf) = wanted.and_then(leaf_name) else { return path };
+    let mut end = 0;
+    for component in path.split_inclusive('/') {
+        end += component.len();
+        if component.trim_end_matches('/') == leaf {
+            return path[..end].trim_end_matches('/');
+        }
+    }
+    path
+}
+
+/// The last component that a runtime makes of `cgroupsPath`: `/a/b` is `b`, systemd's `slice:prefix:name` is
+/// `prefix-name.scope`.
+fn leaf_name(wanted: &str) -> Option<String> {
+    let parts: Vec<_> = wanted.split(':').collect();
+    if let [_, prefix, name] = parts[..] {
+        return Some(format!("{prefix}-{name}.scope"));
+    }
+    match Path::new(wanted).components().next_back()? {
+        Component::Normal(name) => name.to_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_containers_own_cgroup_ends_at_its_leaf() {
+        let cases = [
+            ("/default/web", Some("/default/web"), "/default/web"),
+            ("/default/web/init.scope", Some("/default/web"), "/default/web"),
+            (
+                "/system.slice/cri-abc.scope/x",
+                Some("system.slice:cri:abc"),
+                "/system.slice/cri-abc.scope",
+            ),
+            ("/elsewhere", Some("/default/web"), "/elsewhere"),
+            ("/default/web/sub", None, "/default/web/sub"),
+            ("/default/web", Some("/"), "/default/web"),
+        ];
+        for (path, wanted, expected) in cases {
+            assert_eq!(own_cgroup(path, wanted), expected, "{path} wanted {wanted:?}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What runs on this node: containers as the runtime knows them, the host itself, and what the symbolic links of a
+//! container's root filesystem mean for rules.
+//!
+//! This crate reads; it never enforces and never decides which policy concerns whom.
+#![forbid(unsafe_code)]
+
+mod cgroup;
+mod container;
+pub mod containerd;
+mod host;
+mod links;
+mod root;
+
+pub use container::{Container, WorkloadEvent};
+pub use host::{HOSTNAME_LABEL, host};
+pub use links::resolve_links;
+pub use root::{Resolved, Root};
