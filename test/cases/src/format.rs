@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{matcher::Matcher, requirement::Requirement};
 
+pub(crate) use step::HOST;
 pub use step::{AgentAction, Counted, Deleted, Expectation, Seen, Step};
 
 /// One behaviour case.
@@ -184,8 +185,7 @@ impl Case {
 
     /// All cases of a folder and the folders below it, by path.
     pub fn read_folder(folder: &Path) -> Result<Vec<Self>, FormatError> {
-        let unreadable =
-            |source| FormatError::Unreadable { path: folder.to_owned(), source };
+        let unreadable = |source| FormatError::Unreadable { path: folder.to_owned(), source };
         let mut paths = Vec::new();
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             paths.push(entry.map_err(unreadable)?.path());
@@ -204,7 +204,7 @@ impl Case {
 
     fn check(&self) -> Result<(), String> {
         for (number, step) in self.steps.iter().enumerate() {
-            let Some(place) = step.container().filter(|place| *place != step::HOST) else {
+            let Some(place) = step.container().filter(|place| *place != HOST) else {
                 continue;
             };
             if !self.containers.iter().any(|container| container.name == place) {

@@ -102,9 +102,7 @@ impl TryFrom<Value> for Matcher {
             ("regex", operand) => {
                 Regex::new(&as_text(operand)).map(Self::Regex).map_err(|error| error.to_string())
             }
-            (other, _) => {
-                Err(format!("`{other}` is none of contains, absent, regex, any, equals"))
-            }
+            (other, _) => Err(format!("`{other}` is none of contains, absent, regex, any, equals")),
         }
     }
 }

@@ -41,9 +41,12 @@ impl Requirement {
                 Some(format!("needs kernel {major}.{minor}, this is {}.{}", kernel.0, kernel.1))
             }
             // The runner and the product offer all of these.
-            Self::Tty | Self::Dns | Self::Syscalls | Self::Presets | Self::Host | Self::Kernel(_) => {
-                None
-            }
+            Self::Tty
+            | Self::Dns
+            | Self::Syscalls
+            | Self::Presets
+            | Self::Host
+            | Self::Kernel(_) => None,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 mod agent;
 mod case_run;
-mod cgroup;
 mod container;
 mod events;
 mod name_server;
@@ -38,7 +37,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let kernel = Version::running().context("the kernel's release has no version")?;
     let mut runner = Runner {
         options,
-        agent: Agent::new(options.enforcer, options.bpf_fs.clone()),
+        agent: Agent::new(options.enforcer, &options.bpf_fs),
         images: Images::default(),
         lives: 0,
     };

@@ -27,16 +27,41 @@ pub enum Step {
         seen: Seen,
     },
     /// Until that background program has ended.
-    Wait { name: String, seen: Seen },
-    Start { container: String, seen: Seen },
-    Stop { container: String, seen: Seen },
-    Apply { policy: PolicyText, seen: Seen },
-    Delete { policy: Deleted, seen: Seen },
+    Wait {
+        name: String,
+        seen: Seen,
+    },
+    Start {
+        container: String,
+        seen: Seen,
+    },
+    Stop {
+        container: String,
+        seen: Seen,
+    },
+    Apply {
+        policy: PolicyText,
+        seen: Seen,
+    },
+    Delete {
+        policy: Deleted,
+        seen: Seen,
+    },
     /// The agent must refuse it.
-    Reject { policy: PolicyText, error: Option<TextMatcher>, seen: Seen },
-    Agent { action: AgentAction, seen: Seen },
+    Reject {
+        policy: PolicyText,
+        error: Option<TextMatcher>,
+        seen: Seen,
+    },
+    Agent {
+        action: AgentAction,
+        seen: Seen,
+    },
     /// Changes keys of the running agent.
-    Config { keys: BTreeMap<String, Value>, seen: Seen },
+    Config {
+        keys: BTreeMap<String, Value>,
+        seen: Seen,
+    },
     Counted(Counted),
 }
 

@@ -33,7 +33,11 @@ fn reads_a_case() {
     assert_eq!(case.containers[0].namespace, "default");
     assert!(matches!(case.containers[0].files[Path::new("/etc/l")], Content::Link(_)));
     assert_eq!(case.policies[1].0, "kind:\tKubeArmorPolicy\n", "byte for byte");
-    assert!(case.policies[0].0.contains(r#""name": "on""#), "still a string: {}", case.policies[0].0);
+    assert!(
+        case.policies[0].0.contains(r#""name": "on""#),
+        "still a string: {}",
+        case.policies[0].0
+    );
     assert!(matches!(case.steps[1], Step::Agent { action: AgentAction::Restart, .. }));
 }
 

@@ -1,7 +1,7 @@
 //! The agent under test: its process, its configuration, its policies.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     os::unix::process::ExitStatusExt,
@@ -30,7 +30,7 @@ const WORK: &str = "/run/cases";
 const STATE_DIR: &str = "/opt/kubearmor";
 const RUN_DIR: &str = "/run/kubearmor";
 /// Loading the programs takes long on an emulated processor.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(30);
 const RELOAD: Duration = Duration::from_secs(20);
 /// Keys that the agent takes over while it runs.
@@ -75,7 +75,7 @@ pub(crate) enum Answer {
 }
 
 impl Agent {
-    pub(crate) fn new(choice: Choice, bpf_fs: PathBuf) -> Self {
+    pub(crate) fn new(choice: Choice, bpf_fs: &Path) -> Self {
         Self {
             choice,
             pin_dir: bpf_fs.join("kubearmor"),
@@ -95,17 +95,16 @@ impl Agent {
         if self.choice == Choice::None {
             return Ok(());
         }
+        self.console_from = fs::metadata(console()).map_or(0, |console| console.len());
         let reused = !self.distrusted && self.runs() && self.only_reloaded_keys_differ(keys);
-        if !reused || !self.stored_policies().is_empty() {
+        if !reused || !Self::stored_policies().is_empty() {
             self.stop();
             self.wipe()?;
             self.keys = keys.clone();
-            self.console_from = 0;
             self.start()?;
             self.distrusted = false;
             return Ok(());
         }
-        self.console_from = fs::metadata(console()).map_or(0, |console| console.len());
         if self.keys != *keys {
             self.keys = keys.clone();
             self.reload()?;
@@ -136,13 +135,7 @@ impl Agent {
         for name in ["ready", "agent.pid", "config-in-force.json"] {
             let _ = fs::remove_file(Path::new(RUN_DIR).join(name));
         }
-        let log = File::options()
-            .create(true)
-            .append(self.console_from > 0)
-            .write(true)
-            .truncate(self.console_from == 0)
-            .open(console())?;
-        self.console_from = self.console_from.max(1);
+        let log = File::options().create(true).append(true).open(console())?;
         let mut child = Command::new("kubearmor")
             .args(["agent", "--config"])
             .arg(config())
@@ -215,7 +208,7 @@ impl Agent {
         Ok(())
     }
 
-    fn stored_policies(&self) -> Vec<PathBuf> {
+    fn stored_policies() -> Vec<PathBuf> {
         let directory = Path::new(STATE_DIR).join("policies");
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
@@ -308,8 +301,23 @@ impl Agent {
         self.applied.remove(&(kind.clone(), namespace.clone(), name.clone()));
         match answer.status {
             PolicyStatus::Deleted => Ok(()),
-            other => bail!("delete {name}: the agent answered {}: {}", other.word(), answer.message),
+            other => {
+                bail!("delete {name}: the agent answered {}: {}", other.word(), answer.message)
+            }
         }
+    }
+
+    /// Events of each policy and action since the agent was started: delivered, throttled or lost.
+    pub(crate) fn accounts(&self) -> Result<HashMap<(String, String), u64>> {
+        let answer = self.runtime()?.block_on(async {
+            let client = Client::connect(ADDRESS).await?;
+            client.probe().await
+        })?;
+        let mut accounts = HashMap::new();
+        for account in answer.accounts {
+            *accounts.entry((account.policy, account.action)).or_default() += account.generated;
+        }
+        Ok(accounts)
     }
 
     /// Deletes what the case has applied. What goes wrong costs the next case a new agent.
@@ -346,7 +354,7 @@ impl Agent {
     pub(crate) fn leave_evidence(&self, directory: &Path) {
         let copy = || -> Result<()> {
             let mut console = File::open(console())?;
-            console.seek(SeekFrom::Start(self.console_from.saturating_sub(1)))?;
+            console.seek(SeekFrom::Start(self.console_from))?;
             let mut text = Vec::new();
             console.read_to_end(&mut text)?;
             fs::create_dir_all(directory)?;
@@ -383,6 +391,7 @@ fn same(in_force: &Value, wanted: &Value) -> bool {
 
 /// Kind, namespace and name of a policy, if the text can be read at all.
 fn id_of(text: &str) -> Option<(String, Option<String>, String)> {
-    let id = &policy::parse(text, "policy").policies.first()?.id;
-    Some((id.kind.as_str().to_owned(), id.namespace.clone().map(Into::into), id.name.clone().into()))
+    let parsed = policy::parse(text, "policy");
+    let id = &parsed.policies.first()?.id;
+    Some((id.kind.as_str().to_owned(), id.namespace.clone(), id.name.clone()))
 }

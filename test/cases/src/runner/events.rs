@@ -118,7 +118,12 @@ impl Events {
     }
 
     /// The first event since the mark that fits the pattern.
-    pub(crate) fn find(&self, stream: Stream, pattern: &EventPattern, since: Mark) -> Option<Event> {
+    pub(crate) fn find(
+        &self,
+        stream: Stream,
+        pattern: &EventPattern,
+        since: Mark,
+    ) -> Option<Event> {
         self.seen().iter().skip(since.0).find(|event| is_match(event, stream, pattern)).cloned()
     }
 
