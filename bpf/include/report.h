@@ -61,6 +61,13 @@ static long spell_one(__u32 index, struct spell_loop *loop)
 	return end;
 }
 
+/* What an object without a path calls itself, such as "memfd:x". */
+static __always_inline __u32 own_name(struct message *m, struct dentry *dentry)
+{
+	long len = bpf_probe_read_kernel_str(m->data, 256, BPF_CORE_READ(dentry, d_name.name));
+	return len > 0 ? len : 0;
+}
+
 /* Pid of a task's thread group as its pid namespace at `level` numbers it; 0 if it is not visible there. */
 static __always_inline __u32 pid_at(struct task_struct *task, __u32 level)
 {
@@ -102,11 +109,13 @@ static __always_inline void fill_subject(struct record *r, struct task_struct *t
 
 /* The arguments, in two pieces at most: they rarely cross a page. */
 static __always_inline __u32 copy_arguments(struct message *m, __u32 at, struct linux_binprm *bprm,
-					    __u32 max)
+					    struct task_struct *task, __u32 max)
 {
 	__u64 start = BPF_CORE_READ(bprm, p);
 	__u64 end = BPF_CORE_READ(bprm, exec);
-	__u64 space = (__u64)BPF_CORE_READ(bprm, mm);
+	struct mm_struct *mm = BPF_CORE_READ(bprm, mm);
+	/* Once the program runs, its memory is the task's own. */
+	__u64 space = (__u64)(mm ? mm : BPF_CORE_READ(task, mm));
 	__u64 size = end - start;
 
 	if (end <= start || at > MESSAGE_PATH)
@@ -175,6 +184,10 @@ __noinline int report(void)
 		if (scratch->cut)
 			r->flags |= RECORD_PATH_CUT;
 		size = scratch->written;
+		if (scratch->climb.status == WALK_NO_NAME) {
+			r->flags |= RECORD_NO_NAME;
+			size = own_name(m, (struct dentry *)q->dentry);
+		}
 		if (!size && !(r->flags & RECORD_NO_NAME)) {
 			m->data[0] = 0;
 			size = 1;
@@ -184,7 +197,8 @@ __noinline int report(void)
 		size = MESSAGE_PATH;
 	__u32 args = 0;
 	if (q->bprm)
-		args = copy_arguments(m, size, (struct linux_binprm *)q->bprm, q->args_max);
+		args = copy_arguments(m, size, (struct linux_binprm *)q->bprm, task,
+				      q->args_max);
 	r->path_size = size;
 	r->args_size = args;
 	__u64 total = sizeof(*r) + size + args;

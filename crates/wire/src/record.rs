@@ -120,7 +120,7 @@ impl Record {
         }
         let names = &bytes[HEAD_SIZE..HEAD_SIZE + path_size];
         let args = &bytes[HEAD_SIZE + path_size..need];
-        Ok(Self {
+        let mut record = Self {
             kind,
             operation,
             flags,
@@ -144,7 +144,12 @@ impl Record {
             tty: text(&cursor.array::<16>()),
             path: join_names(names, flags),
             args: split_args(args),
-        })
+        };
+        if operation == Operation::Exec {
+            // Behind the arguments the kernel may have copied a part of the environment, which is nobody's business.
+            record.args.truncate(record.detail[0] as usize);
+        }
+        Ok(record)
     }
 }
 

@@ -13,6 +13,7 @@ mod rootfs;
 
 use std::{
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -146,7 +147,7 @@ fn perform_run(checkout: &Checkout, run: Run) -> Result<ExitCode> {
     let unwanted = tempfile::tempdir()?;
     let out = run.out.as_deref().unwrap_or(unwanted.path());
     let since = Instant::now();
-    let outcome = machine.run(&run.argv, out, &mut |line| println!("{line}"))?;
+    let outcome = machine.run(&run.argv, out, &mut print_line)?;
     fs::write(out.join("console.log"), &outcome.console)?;
     eprintln!(
         "Linux {}: exit status {} after {:.1} s",
@@ -155,6 +156,11 @@ fn perform_run(checkout: &Checkout, run: Run) -> Result<ExitCode> {
         since.elapsed().as_secs_f32()
     );
     Ok(ExitCode::from(u8::try_from(outcome.status).unwrap_or(u8::MAX)))
+}
+
+/// Prints a console line; when nobody reads any more, the machine still runs to its end.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn machine(checkout: &Checkout, shape: Shape) -> Result<Machine> {
