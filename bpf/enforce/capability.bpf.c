@@ -16,6 +16,12 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *ns, int
 		return 0;
 	if (!word(s.base + IMAGE_AT_CAPABILITY))
 		return 0;
+	/*
+	 * The kernel sometimes works with somebody else's credentials in a task's name, an overlay with those of who
+	 * mounted it: that is not the task's attempt. With io_uring a task can choose such credentials itself.
+	 */
+	if (cred != s.task->real_cred && !s.task->io_uring)
+		return 0;
 	struct verdict v = { .base = s.base };
 	v.plan = plan_of(s.base, IMAGE_AT_CAPABILITY, capability & (CAPABILITIES - 1), current_source(s.label, s.base, s.image));
 	v.terminal = has_terminal(s.task);

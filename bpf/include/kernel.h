@@ -176,6 +176,8 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct io_uring_task;
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -185,6 +187,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	const struct cred *cred;
+	const struct cred *real_cred;
+	struct io_uring_task *io_uring;
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
