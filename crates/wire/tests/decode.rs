@@ -1,5 +1,5 @@
 //! Records made by hand, byte by byte, and what decoding makes of them.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is amiss")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::{collection::vec, prelude::*};
 use wire::{DecodeError, HEAD_SIZE, Operation, Record, RecordKind, VERSION, flag};

@@ -1,5 +1,5 @@
 //! The numbers of `bpf/include/records.h` and of this crate are the same.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is amiss")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
