@@ -6,19 +6,6 @@
 #include "judge.h"
 #include "report.h"
 
-struct access {
-	__u64 dentry;
-	__u64 mnt;
-	__u64 owner;     /* the inode whose owner counts: the object, or the directory of a creation */
-	__u32 base;
-	__u32 image;
-	__u32 change;    /* else: reading */
-	__u32 metadata;  /* only looking at it */
-	__u32 flags;     /* of an open */
-	__u16 operation;
-	__u16 alerted;   /* out: something was reported */
-};
-
 /* 0, or a negative errno; reports what is to be reported. The caller has found the subject governed. */
 __noinline int guard(struct access *a)
 {
@@ -29,7 +16,7 @@ __noinline int guard(struct access *a)
 		return 0;
 	struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
 	resolve(&t);
-	if (t.status == WALK_NO_NAME)
+	if (t.status == WALK_NO_NAME || (t.status != WALK_OK && a->guessed))
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct inode *owner = (const struct inode *)a->owner;

@@ -86,6 +86,8 @@ struct names {
 	__u32 base;
 	__u32 map; /* byte offset of the byte class map */
 	__u32 row;
+	/* Four would do, but the bound of what is read here is a mask: older verifiers lose a comparison. */
+	__u64 bytes[8];
 };
 
 /* Arguments of a program, byte by byte. */
@@ -127,6 +129,21 @@ struct report {
 	__u8 address[16];
 };
 
+/* One access to a file, as guard() judges it. */
+struct access {
+	__u64 dentry;
+	__u64 mnt;
+	__u64 owner;     /* the inode whose owner counts: the object, or the directory of a creation */
+	__u32 base;
+	__u32 image;
+	__u32 change;    /* else: reading */
+	__u32 metadata;  /* only looking at it */
+	__u32 guessed;   /* the mount is one of several candidates */
+	__u32 flags;     /* of an open */
+	__u16 operation;
+	__u16 alerted;   /* out: something was reported */
+};
+
 /* Per task, never per CPU: an LSM program can be preempted. */
 struct scratch {
 	__u64 up[MAX_CLIMB];
@@ -134,6 +151,7 @@ struct scratch {
 	struct names names;
 	struct argument_reader arguments;
 	struct report report;
+	struct access access;
 	__u64 dentry;
 	__u64 mount;
 	__u32 base;

@@ -132,15 +132,16 @@ static __always_inline void begin_names(struct names *n, __u32 base)
 /* Thirty-two bytes of a name; what is beyond its end reads as NUL, which leads every row to itself. */
 static __always_inline void step_some(struct names *n)
 {
-	__u64 b[8] = {}; /* four would do, but the bound below is a mask: older verifiers lose a comparison */
+	__u64 *b = n->bytes;
 	__u32 base = n->base;
 	__u32 map = n->map;
 	__u32 row = n->row;
 	__u32 len = n->left;
 	if (len > 32)
 		len = 32;
+	b[0] = b[1] = b[2] = b[3] = 0;
 	barrier_var(len);
-	len &= sizeof(b) - 1;
+	len &= sizeof(n->bytes) - 1;
 	bpf_probe_read_kernel(b, len, (void *)n->name);
 	STEP_EIGHT(b[0]);
 	if (len > 8) {
