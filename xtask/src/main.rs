@@ -4,6 +4,8 @@
 mod binaries;
 mod checkout;
 mod program;
+mod test;
+mod verifier;
 mod vm;
 
 use std::process::ExitCode;
@@ -24,6 +26,10 @@ struct Arguments {
 enum Task {
     /// Build the static programs: the agent, karmor, and the test bed's probe and guest
     Build(binaries::Arguments),
+    /// Run every check and test, or the named ones
+    Test(test::Arguments),
+    /// Load every kernel program into every kernel, in virtual machines
+    Verifier(verifier::Arguments),
     /// Virtual machines with stock kernels
     #[command(subcommand)]
     Vm(vm::Task),
@@ -48,6 +54,8 @@ fn perform(task: Task) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::Test(arguments) => test::perform(&checkout, &arguments),
+        Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
     }
 }
