@@ -52,6 +52,16 @@ pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
     Ok(directory(checkout, "release").join("guest"))
 }
 
+/// The program that runs behaviour cases, and the programs that cases need, built when their sources changed.
+pub(crate) fn cases(checkout: &Checkout, with_agent: bool) -> Result<PathBuf> {
+    let mut packages = vec!["probe", "cases"];
+    if with_agent {
+        packages.extend(["kubearmor", "karmor"]);
+    }
+    step("building the static programs", || build(checkout, &packages, "release"))?;
+    Ok(directory(checkout, "release").join("cases"))
+}
+
 /// The program that loads every kernel program and says what came of it, built when its sources
 /// changed.
 pub(crate) fn load(checkout: &Checkout) -> Result<PathBuf> {

@@ -3,6 +3,7 @@
 
 mod binaries;
 mod checkout;
+mod e2e;
 mod program;
 mod test;
 mod verifier;
@@ -26,6 +27,8 @@ struct Arguments {
 enum Task {
     /// Build the static programs: the agent, karmor, and the test bed's probe and guest
     Build(binaries::Arguments),
+    /// Run behaviour cases in virtual machines
+    E2e(e2e::Arguments),
     /// Run every check and test, or the named ones
     Test(test::Arguments),
     /// Load every kernel program into every kernel, in virtual machines
@@ -54,6 +57,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
