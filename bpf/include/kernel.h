@@ -68,8 +68,13 @@ struct super_block {
 	struct list_head s_mounts;
 };
 
+struct seqcount {
+	unsigned int sequence;
+};
+
 struct inode {
 	__u16 i_mode;
+	__u32 i_generation;
 	kuid_t i_uid;
 	unsigned long i_ino;
 	struct super_block *i_sb;
@@ -230,5 +235,8 @@ struct bpf_iter__task {
 
 struct user_namespace;
 struct mnt_idmap;
+
+/* 6.2 and later: lets the verifier read a pointer as a type without a helper call. */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 #endif

@@ -206,6 +206,11 @@ static long walk_portion(__u32 index, struct loop *loop)
 static __always_inline __u32 sequence(const void *lock)
 {
 	__u32 value = 1;
+	if (bpf_ksym_exists(bpf_rdonly_cast)) {
+		const struct seqcount *count =
+			bpf_rdonly_cast(lock, bpf_core_type_id_kernel(struct seqcount));
+		return count->sequence;
+	}
 	bpf_probe_read_kernel(&value, sizeof(value), lock);
 	return value;
 }
@@ -221,7 +226,7 @@ static long walk_once(__u32 index, struct loop *loop)
 	s->depth = s->climb.names;
 	s->status = s->climb.status;
 	if (s->status == WALK_OK) {
-		if (!s->depth)
+		if (!s->depth && !s->prefix)
 			step_byte(&s->names, '/');
 		else if (s->depth <= MAX_CLIMB)
 			bpf_loop(MAX_TURNS, descend_one, loop, 0);
@@ -243,7 +248,7 @@ struct target {
 	__u32 base;
 	__u32 row;    /* out */
 	__u32 status; /* out */
-	__u32 reserved;
+	__u32 prefix; /* the row is to be gone on from with "/" and a name */
 };
 
 /*
@@ -264,6 +269,7 @@ __noinline int resolve(struct target *t)
 	loop.scratch->dentry = t->dentry;
 	loop.scratch->mount = (__u64)mount_of((struct vfsmount *)t->mnt);
 	loop.scratch->base = t->base;
+	loop.scratch->prefix = t->prefix;
 	bpf_loop(WALK_TRIES, walk_once, &loop, 0);
 	t->row = loop.scratch->names.row;
 	t->status = loop.scratch->status;
@@ -272,6 +278,12 @@ __noinline int resolve(struct target *t)
 
 /* A name that was removed while somebody still holds the object. */
 static __always_inline bool unlinked(const struct dentry *dentry)
+{
+	return !dentry->d_hash.pprev && dentry->d_parent != dentry;
+}
+
+/* The same where all we have is a number. */
+static __always_inline bool probed_unlinked(const struct dentry *dentry)
 {
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
 }
