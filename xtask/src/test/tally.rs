@@ -59,11 +59,13 @@ pub(super) struct Listener {
     tally: Tally,
     /// Inside what passed tests printed.
     successes: bool,
+    /// Tests that passed, says the program, but found nothing to test.
+    empty: usize,
 }
 
 impl Listener {
     pub(super) fn new(voice: Voice) -> Self {
-        Self { voice, tally: Tally::default(), successes: false }
+        Self { voice, tally: Tally::default(), successes: false, empty: 0 }
     }
 
     /// Takes a line in; whether a person wants to see it.
@@ -86,6 +88,8 @@ impl Listener {
     pub(super) fn close(self, name: &str, good: bool) -> Tally {
         let silent = self.tally.passed + self.tally.failed + self.tally.skipped == 0;
         let mut tally = self.tally;
+        tally.passed = tally.passed.saturating_sub(self.empty);
+        tally.skipped += self.empty;
         match self.voice {
             Voice::Status if good => Tally::passed(),
             Voice::Status => Tally::failed(name),
@@ -117,13 +121,10 @@ impl Listener {
         } else if line == "failures:" {
             self.successes = false;
         } else if self.successes && line.starts_with("skipped: ") {
-            // To Rust's tests, one that found nothing to test has passed.
-            self.tally.passed = self.tally.passed.saturating_sub(1);
-            self.tally.skipped += 1;
+            self.empty += 1;
             return true;
         }
-        let passed = line.starts_with("test ") && line.ends_with(" ... ok");
-        !self.successes && !passed
+        !self.successes && !is_routine(line)
     }
 
     fn hear_sums(&mut self, line: &str) {
@@ -145,6 +146,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// What Rust's tests say where all is well.
+fn is_routine(line: &str) -> bool {
+    line.is_empty()
+        || line == "running 0 tests"
+        || line.starts_with("test result: ok. 0 passed;")
+        || line.starts_with("test ") && line.ends_with(" ... ok")
 }
 
 /// `N passed, N failed, N skipped` and nothing else.
