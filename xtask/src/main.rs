@@ -5,6 +5,8 @@ mod binaries;
 mod checkout;
 mod e2e;
 mod program;
+mod test;
+mod verifier;
 mod vm;
 
 use std::process::ExitCode;
@@ -27,6 +29,10 @@ enum Task {
     Build(binaries::Arguments),
     /// Run behaviour cases in virtual machines
     E2e(e2e::Arguments),
+    /// Run every check and test, or the named ones
+    Test(test::Arguments),
+    /// Load every kernel program into every kernel, in virtual machines
+    Verifier(verifier::Arguments),
     /// Virtual machines with stock kernels
     #[command(subcommand)]
     Vm(vm::Task),
@@ -52,6 +58,8 @@ fn perform(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
+        Task::Test(arguments) => test::perform(&checkout, &arguments),
+        Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
     }
 }
