@@ -3,6 +3,7 @@
 
 mod binaries;
 mod checkout;
+mod demo;
 mod program;
 mod vm;
 
@@ -24,6 +25,8 @@ struct Arguments {
 enum Task {
     /// Build the static programs: the agent, karmor, and the test bed's probe and guest
     Build(binaries::Arguments),
+    /// Show policies at work in a container
+    Demo(demo::Arguments),
     /// Virtual machines with stock kernels
     #[command(subcommand)]
     Vm(vm::Task),
@@ -48,6 +51,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::Demo(arguments) => demo::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
     }
 }
