@@ -32,42 +32,37 @@ pub(crate) struct Ended {
     pub(crate) output: String,
 }
 
-/// A web application that runs as long as the machine does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Container(());
-
 /// What starts the container, as a person would type it.
 pub(crate) fn run_line() -> String {
     format!("ctr run -d {} {IMAGE} {NAME} {}", OPTIONS.join(" "), APPLICATION.join(" "))
 }
 
-impl Container {
-    pub(crate) fn run() -> Result<Self> {
-        let mut ctr = Command::new("ctr");
-        ctr.args(["run", "-d"]).args(OPTIONS).args([IMAGE, NAME]).args(APPLICATION);
-        let ended = finish(&mut ctr)?;
-        if ended.status != 0 {
-            bail!("the container does not start: {}", ended.output);
-        }
-        Ok(Self(()))
+/// Starts the web application; it runs as long as the machine does.
+pub(crate) fn run() -> Result<()> {
+    let mut ctr = Command::new("ctr");
+    ctr.args(["run", "-d"]).args(OPTIONS).args([IMAGE, NAME]).args(APPLICATION);
+    let ended = finish(&mut ctr)?;
+    if ended.status != 0 {
+        bail!("the container does not start: {}", ended.output);
     }
+    Ok(())
+}
 
-    /// Has the runtime run a program in the container, as a person does who opens a shell there.
-    pub(crate) fn exec(&self, id: &str, command: &str) -> Result<Ended> {
-        let mut ctr = Command::new("ctr");
-        ctr.args(["task", "exec", "--exec-id", id, NAME]).args(command.split_whitespace());
-        finish(&mut ctr)
-    }
+/// Has the runtime run a program in the container, as a person does who opens a shell there. `id` is a new one.
+pub(crate) fn exec(id: &str, command: &str) -> Result<Ended> {
+    let mut ctr = Command::new("ctr");
+    ctr.args(["task", "exec", "--exec-id", id, NAME]).args(command.split_whitespace());
+    finish(&mut ctr)
+}
 
-    pub(crate) fn open_shell(&self) -> Result<Shell> {
-        let mut ctr = Command::new("ctr");
-        ctr.args(["task", "exec", "--exec-id", "shell", NAME, "/bin/sh"]);
-        ctr.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = ctr.spawn().context("cannot start ctr")?;
-        let input = child.stdin.take().context("the shell's input")?;
-        let output = BufReader::new(child.stdout.take().context("the shell's output")?);
-        Ok(Shell { streams: RefCell::new((input, output)), _ctr: child })
-    }
+pub(crate) fn open_shell() -> Result<Shell> {
+    let mut ctr = Command::new("ctr");
+    ctr.args(["task", "exec", "--exec-id", "shell", NAME, "/bin/sh"]);
+    ctr.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = ctr.spawn().context("cannot start ctr")?;
+    let input = child.stdin.take().context("the shell's input")?;
+    let output = BufReader::new(child.stdout.take().context("the shell's output")?);
+    Ok(Shell { streams: RefCell::new((input, output)), _ctr: child })
 }
 
 /// Puts into the container what the policies protect.

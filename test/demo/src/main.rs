@@ -18,7 +18,6 @@ use clap::Parser;
 
 use agent::Agent;
 use alerts::Alerts;
-use container::Container;
 use play::Play;
 use screen::{Screen, said};
 
@@ -51,20 +50,20 @@ fn perform(screen: Screen) -> Result<bool> {
     let mut agent = Agent::start()?;
     screen.command("kubearmor agent &");
     screen.command(&container::run_line());
-    let container = Container::run()?;
+    container::run()?;
     for line in agent.wait_until_ready()? {
         said(&line);
     }
     screen.command("karmor logs &");
     let alerts = Alerts::watch(screen)?;
     screen.command(&format!("ctr task exec {} /bin/sh", container::NAME));
-    let shell = container.open_shell()?;
+    let shell = container::open_shell()?;
     container::furnish(&shell)?;
     screen.note(
         "This shell was opened before any policy; what follows is typed into it, unless it begins with ctr or karmor.",
     );
 
-    let mut play = Play::new(screen, &container, shell, alerts);
+    let mut play = Play::new(screen, shell, alerts);
     for scene in scenes::SCENES {
         play.perform(scene)?;
     }

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 
 use crate::{
     alerts::{Alert, Alerts},
-    container::{Container, Ended, NAME, Shell},
+    container::{self, Ended, NAME, Shell},
     scenes::{By, Caught, Outcome, Scene},
     screen::{Screen, said},
 };
@@ -31,23 +31,17 @@ struct Row {
 }
 
 /// A performance and its record.
-pub(crate) struct Play<'a> {
+pub(crate) struct Play {
     screen: Screen,
-    container: &'a Container,
     shell: Shell,
     alerts: Alerts,
     rows: Vec<Row>,
     execs: usize,
 }
 
-impl<'a> Play<'a> {
-    pub(crate) fn new(
-        screen: Screen,
-        container: &'a Container,
-        shell: Shell,
-        alerts: Alerts,
-    ) -> Self {
-        Self { screen, container, shell, alerts, rows: Vec::new(), execs: 0 }
+impl Play {
+    pub(crate) fn new(screen: Screen, shell: Shell, alerts: Alerts) -> Self {
+        Self { screen, shell, alerts, rows: Vec::new(), execs: 0 }
     }
 
     pub(crate) fn perform(&mut self, scene: &Scene) -> Result<()> {
@@ -125,7 +119,7 @@ impl<'a> Play<'a> {
                 self.execs += 1;
                 let line = format!("ctr task exec {NAME} {}", caught.command);
                 self.screen.command(&line);
-                (line, self.container.exec(&format!("exec-{}", self.execs), caught.command)?)
+                (line, container::exec(&format!("exec-{}", self.execs), caught.command)?)
             }
         };
         self.show(&ended);
