@@ -46,6 +46,13 @@ pub(crate) fn built(checkout: &Checkout) -> Vec<(&'static str, PathBuf)> {
         .collect()
 }
 
+/// Everything that is installed in a virtual machine, and one program more, whose path is returned; built for release
+/// when sources changed.
+pub(crate) fn with(checkout: &Checkout, package: &str) -> Result<PathBuf> {
+    build(checkout, &[&INSTALLED[..], &["guest", package]].concat(), "release")?;
+    Ok(directory(checkout, "release").join(package))
+}
+
 /// The first process of the virtual machine, built when its sources changed.
 pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
     build(checkout, &["guest"], "release")?;

@@ -3,6 +3,7 @@
 
 mod binaries;
 mod checkout;
+mod demo;
 mod e2e;
 mod program;
 mod test;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Task {
     /// Build the static programs: the agent, karmor, and the test bed's probe and guest
     Build(binaries::Arguments),
+    /// Show policies at work in a container
+    Demo(demo::Arguments),
     /// Run behaviour cases in virtual machines
     E2e(e2e::Arguments),
     /// Run every check and test, or the named ones
@@ -57,6 +60,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::Demo(arguments) => demo::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
