@@ -50,6 +50,12 @@ pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
     Ok(directory(checkout, "release").join("guest"))
 }
 
+/// The program that counts in the virtual machine, built when its sources changed.
+pub(crate) fn bench(checkout: &Checkout) -> Result<PathBuf> {
+    build(checkout, &["bench"], "release")?;
+    Ok(directory(checkout, "release").join("bench"))
+}
+
 fn directory(checkout: &Checkout, profile: &str) -> PathBuf {
     checkout.target().join(TARGET).join(profile)
 }

@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod binaries;
 mod checkout;
 mod program;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Task {
     /// Build the static programs: the agent, karmor, and the test bed's probe and guest
     Build(binaries::Arguments),
+    /// Count what the product costs, in guest instructions an operation
+    Bench(bench::Arguments),
     /// Virtual machines with stock kernels
     #[command(subcommand)]
     Vm(vm::Task),
@@ -48,6 +51,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::Bench(arguments) => bench::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
     }
 }

@@ -1,7 +1,7 @@
 //! The test bed: virtual machines with Debian's stock kernels, a root file system with containerd,
 //! and container images, all made from Debian packages. The machine's own kernel is never touched.
 
-mod archive;
+pub(crate) mod archive;
 mod console;
 mod disk;
 mod host;

@@ -1,0 +1,61 @@
+//! Where the instructions go, by the kernel's own count of its programs' runs and time.
+
+use std::{collections::BTreeMap, fs};
+
+use anyhow::{Context, Result};
+use guest::bench::{Operation, Share};
+use libbpf_rs::query::ProgInfoIter;
+
+use crate::measure::RUNS;
+
+const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+/// The programs' counts at one moment, by their id.
+pub(crate) struct Shares {
+    programs: BTreeMap<u32, Count>,
+}
+
+struct Count {
+    name: String,
+    runs: u64,
+    time: u64,
+}
+
+/// Makes the kernel count, which costs a little at each run.
+pub(crate) fn count_programs(on: bool) -> Result<()> {
+    fs::write(SWITCH, if on { "1" } else { "0" }).context(SWITCH)
+}
+
+impl Shares {
+    /// The counts before an operation is measured.
+    pub(crate) fn before() -> Result<Self> {
+        let programs = ProgInfoIter::default()
+            .map(|program| {
+                let name = program.name.to_string_lossy().into_owned();
+                (program.id, Count { name, runs: program.run_cnt, time: program.run_time_ns })
+            })
+            .collect();
+        Ok(Self { programs })
+    }
+
+    /// What each program that ran took of one operation, the dearest first.
+    pub(crate) fn since(&self, operation: Operation) -> Result<Vec<Share>> {
+        let now = Self::before()?;
+        let mut shares: Vec<Share> = now
+            .programs
+            .iter()
+            .filter_map(|(id, after)| {
+                let before = self.programs.get(id)?;
+                let runs = after.runs - before.runs;
+                (runs as usize >= RUNS).then(|| Share {
+                    operation,
+                    program: after.name.clone(),
+                    runs: runs as f64 / RUNS as f64,
+                    instructions: (after.time - before.time) as f64 / RUNS as f64,
+                })
+            })
+            .collect();
+        shares.sort_by(|a, b| b.instructions.total_cmp(&a.instructions));
+        Ok(shares)
+    }
+}
