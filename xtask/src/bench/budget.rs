@@ -48,8 +48,9 @@ pub(super) struct Checked {
 /// Holds a report against every budget.
 pub(super) fn check(report: &Report) -> Vec<Checked> {
     let mut checked = Vec::new();
-    let mut add = |operation, limits, budget: f64, measured: f64| {
-        checked.push(Checked { operation, limits, budget, measured, holds: measured <= budget });
+    let mut add = |operation, limits, budget: f64, measured: f64, whole: bool| {
+        let holds = whole && measured <= budget;
+        checked.push(Checked { operation, limits, budget, measured, holds });
     };
     for (operation, budget) in GOVERNED {
         let additions: Vec<f64> = RULES
@@ -58,15 +59,17 @@ pub(super) fn check(report: &Report) -> Vec<Checked> {
             .collect();
         let least = additions.iter().copied().fold(f64::INFINITY, f64::min);
         let most = additions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        add(operation, Limits::Governed, budget, most);
+        // A number of rules that could not be measured is one for which the budget does not hold.
+        let whole = additions.len() == RULES.len();
+        add(operation, Limits::Governed, budget, most, whole);
         if is_open(operation) {
             let spread = (most - least) / (most + least);
-            add(operation, Limits::Spread, FLAT * 100.0, spread * 100.0);
+            add(operation, Limits::Spread, FLAT * 100.0, spread * 100.0, whole);
         }
     }
     for (operation, budget) in UNPROTECTED {
         if let Some(measured) = added(report, Arm::Unprotected, operation) {
-            add(operation, Limits::Unprotected, budget, measured);
+            add(operation, Limits::Unprotected, budget, measured, true);
         }
     }
     checked
@@ -92,23 +95,33 @@ mod tests {
         Report { arms, shares: Vec::new(), left_out: Vec::new() }
     }
 
+    const UNFLAT: [(Arm, f64); 6] = [
+        (Arm::Plain, 8_000.0),
+        (Arm::Unprotected, 8_340.0),
+        (Arm::Governed(1), 8_500.0),
+        (Arm::Governed(100), 8_500.0),
+        (Arm::Governed(1_000), 8_500.0),
+        (Arm::Governed(10_000), 8_900.0),
+    ];
+
+    fn find(checked: &[Checked], operation: Operation, limits: Limits) -> &Checked {
+        checked.iter().find(|c| c.operation == operation && c.limits == limits).unwrap()
+    }
+
     #[test]
     fn the_dearest_number_of_rules_counts() {
-        let report = report(&[
-            (Arm::Plain, 8_000.0),
-            (Arm::Unprotected, 8_340.0),
-            (Arm::Governed(1), 8_500.0),
-            (Arm::Governed(10_000), 8_900.0),
-        ]);
-        let checked = check(&report);
-        let find = |operation, limits| {
-            checked.iter().find(|c| c.operation == operation && c.limits == limits).unwrap()
-        };
-        let known = find(Operation::OpenInKnownDirectory, Limits::Governed);
+        let checked = check(&report(&UNFLAT));
+        let known = find(&checked, Operation::OpenInKnownDirectory, Limits::Governed);
         assert!(!known.holds);
         assert!((known.measured - 900.0).abs() < 0.01);
-        assert!(!find(Operation::OpenInKnownDirectory, Limits::Spread).holds);
-        assert!(find(Operation::OpenAgain, Limits::Unprotected).holds);
-        assert!(find(Operation::Spawn, Limits::Governed).holds);
+        assert!(!find(&checked, Operation::OpenInKnownDirectory, Limits::Spread).holds);
+        assert!(find(&checked, Operation::OpenAgain, Limits::Unprotected).holds);
+        assert!(find(&checked, Operation::Spawn, Limits::Governed).holds);
+    }
+
+    #[test]
+    fn what_was_not_measured_does_not_hold() {
+        let checked = check(&report(&UNFLAT[..5]));
+        assert!(!find(&checked, Operation::Spawn, Limits::Governed).holds);
     }
 }
