@@ -22,7 +22,9 @@ use crate::{
 
 /// The first line of output: the process waits for the word to begin.
 pub(crate) const READY: &str = "ready";
-const PROGRAM: &str = "/usr/bin/true";
+/// Ends at once and needs no loader: this program itself.
+const STATIC: &[&str] = &["/usr/local/bin/bench", "nothing"];
+const DYNAMIC: &[&str] = &["/usr/bin/true"];
 
 /// What is asked of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +76,8 @@ fn count(operation: Operation, tree: &Tree) -> Result<guest::bench::Cost> {
         Operation::Socket => measure::cost(operation, |_| {
             Ok(socket(AddressFamily::INET, SocketType::STREAM, None).map(drop)?)
         }),
-        Operation::Spawn => measure::cost(operation, |_| spawn()),
+        Operation::Spawn => measure::cost(operation, |_| spawn(STATIC)),
+        Operation::SpawnDynamic => measure::cost(operation, |_| spawn(DYNAMIC)),
     }
 }
 
@@ -82,12 +85,13 @@ fn open_and_close(path: &std::ffi::CStr) -> Result<()> {
     Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map(drop)?)
 }
 
-fn spawn() -> Result<()> {
-    let status = Command::new(PROGRAM)
+fn spawn(argv: &[&str]) -> Result<()> {
+    let status = Command::new(argv[0])
+        .args(&argv[1..])
         .env_clear()
         .stdin(Stdio::inherit())
         .status()
-        .with_context(|| PROGRAM.to_owned())?;
-    ensure!(status.success(), "{PROGRAM} ended with {status}");
+        .with_context(|| argv[0].to_owned())?;
+    ensure!(status.success(), "{} ended with {status}", argv[0]);
     Ok(())
 }

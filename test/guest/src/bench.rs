@@ -38,19 +38,22 @@ pub enum Operation {
     Write,
     /// Make a TCP socket and close it.
     Socket,
-    /// Start Debian's dynamic `/usr/bin/true` and wait for its end.
+    /// Start a static program that ends at once, and wait for it.
     Spawn,
+    /// The same with Debian's `/usr/bin/true`, whose loader opens three files.
+    SpawnDynamic,
 }
 
 impl Operation {
     /// In the order in which they are measured and shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::OpenInNewDirectory,
         Self::OpenInKnownDirectory,
         Self::OpenAgain,
         Self::Write,
         Self::Socket,
         Self::Spawn,
+        Self::SpawnDynamic,
     ];
 }
 

@@ -35,6 +35,15 @@ pub(super) enum Limits {
     Spread,
 }
 
+/// What the measurement says of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) enum Holds {
+    Yes,
+    No,
+    /// It holds for what was measured, but a number of rules that it is set for was not.
+    NotShown,
+}
+
 /// A budget and what was measured against it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Checked {
@@ -42,14 +51,18 @@ pub(super) struct Checked {
     pub(super) limits: Limits,
     pub(super) budget: f64,
     pub(super) measured: f64,
-    pub(super) holds: bool,
+    pub(super) holds: Holds,
 }
 
 /// Holds a report against every budget.
 pub(super) fn check(report: &Report) -> Vec<Checked> {
     let mut checked = Vec::new();
     let mut add = |operation, limits, budget: f64, measured: f64, whole: bool| {
-        let holds = whole && measured <= budget;
+        let holds = match (measured <= budget, whole) {
+            (true, true) => Holds::Yes,
+            (true, false) => Holds::NotShown,
+            (false, _) => Holds::No,
+        };
         checked.push(Checked { operation, limits, budget, measured, holds });
     };
     for (operation, budget) in GOVERNED {
@@ -59,7 +72,6 @@ pub(super) fn check(report: &Report) -> Vec<Checked> {
             .collect();
         let least = additions.iter().copied().fold(f64::INFINITY, f64::min);
         let most = additions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // A number of rules that could not be measured is one for which the budget does not hold.
         let whole = additions.len() == RULES.len();
         add(operation, Limits::Governed, budget, most, whole);
         if is_open(operation) {
@@ -112,16 +124,19 @@ mod tests {
     fn the_dearest_number_of_rules_counts() {
         let checked = check(&report(&UNFLAT));
         let known = find(&checked, Operation::OpenInKnownDirectory, Limits::Governed);
-        assert!(!known.holds);
+        assert_eq!(known.holds, Holds::No);
         assert!((known.measured - 900.0).abs() < 0.01);
-        assert!(!find(&checked, Operation::OpenInKnownDirectory, Limits::Spread).holds);
-        assert!(find(&checked, Operation::OpenAgain, Limits::Unprotected).holds);
-        assert!(find(&checked, Operation::Spawn, Limits::Governed).holds);
+        assert_eq!(
+            find(&checked, Operation::OpenInKnownDirectory, Limits::Spread).holds,
+            Holds::No
+        );
+        assert_eq!(find(&checked, Operation::OpenAgain, Limits::Unprotected).holds, Holds::Yes);
+        assert_eq!(find(&checked, Operation::Spawn, Limits::Governed).holds, Holds::Yes);
     }
 
     #[test]
-    fn what_was_not_measured_does_not_hold() {
+    fn what_was_not_measured_is_not_shown() {
         let checked = check(&report(&UNFLAT[..5]));
-        assert!(!find(&checked, Operation::Spawn, Limits::Governed).holds);
+        assert_eq!(find(&checked, Operation::Spawn, Limits::Governed).holds, Holds::NotShown);
     }
 }

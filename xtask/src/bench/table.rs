@@ -5,7 +5,7 @@ use guest::bench::{APPARMOR_RULES, Arm, Operation, Report, Share};
 
 use super::{
     added,
-    budget::{Checked, Limits},
+    budget::{Checked, Holds, Limits},
     cost,
 };
 
@@ -18,6 +18,7 @@ pub(super) fn name(operation: Operation) -> &'static str {
         Operation::Write => "write(2) to an open file",
         Operation::Socket => "socket+close",
         Operation::Spawn => "spawn+exec+exit",
+        Operation::SpawnDynamic => "spawn+exec+exit, dynamic program",
     }
 }
 
@@ -64,7 +65,11 @@ pub(super) fn budgets(checked: &[Checked]) -> Table {
                 format!("+-{:.1} %", budget.measured),
             ),
         };
-        let holds = if budget.holds { "yes" } else { "NO" };
+        let holds = match budget.holds {
+            Holds::Yes => "yes",
+            Holds::No => "NO",
+            Holds::NotShown => "NOT SHOWN",
+        };
         table.add_row([name(budget.operation), limit, &allowed, &measured, holds]);
     }
     table
