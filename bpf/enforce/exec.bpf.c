@@ -137,7 +137,7 @@ int BPF_PROG(on_become, struct linux_binprm *bprm)
 	r->bprm = number(bprm);
 	r->args_max = EXEC_ARGS;
 	r->detail[0] = BPF_CORE_READ(bprm, argc);
-	if (unlinked(dentry))
+	if (probed_unlinked(dentry))
 		r->flags = RECORD_NO_NAME;
 	report();
 	return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Opening files and directories, by whatever call. */
 #include "guard.h"
+#include "known.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -12,18 +13,21 @@ int BPF_PROG(on_open, struct file *file, int ret)
 		return ret;
 	if (!governed(&s))
 		return 0;
-	__u32 flags = BPF_CORE_READ(file, f_flags);
-	__u32 mode = BPF_CORE_READ(file, f_mode);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	__u32 flags = file->f_flags;
+	__u32 mode = file->f_mode;
+	struct dentry *dentry = file->f_path.dentry;
 	/* An overlay's own handle on the layer below: the user's open has been judged. */
 	if (mode & FMODE_NOACCOUNT || unlinked(dentry))
+		return 0;
+	if (!word(s.base + IMAGE_AT_READ))
 		return 0;
 	struct access a = {
 		.base = s.base,
 		.image = s.image,
 		.dentry = (__u64)dentry,
-		.mnt = (__u64)BPF_CORE_READ(file, f_path.mnt),
-		.owner = (__u64)BPF_CORE_READ(file, f_inode),
+		.mnt = (__u64)file->f_path.mnt,
+		.owner = (__u64)file->f_inode,
+		.row = known_row(&s, dentry, file->f_path.mnt),
 		.operation = OP_OPEN,
 		.flags = flags,
 	};
@@ -46,15 +50,16 @@ int BPF_PROG(on_getattr, const struct path *path, int ret)
 		return ret;
 	if (!governed(&s))
 		return 0;
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-	if (unlinked(dentry))
+	struct dentry *dentry = path->dentry;
+	if (unlinked(dentry) || !word(s.base + IMAGE_AT_READ))
 		return 0;
 	struct access a = {
 		.base = s.base,
 		.image = s.image,
 		.dentry = (__u64)dentry,
-		.mnt = (__u64)BPF_CORE_READ(path, mnt),
-		.owner = (__u64)BPF_CORE_READ(dentry, d_inode),
+		.mnt = (__u64)path->mnt,
+		.owner = (__u64)dentry->d_inode,
+		.row = known_row(&s, dentry, path->mnt),
 		.operation = OP_GETATTR,
 		.metadata = 1,
 	};

@@ -33,7 +33,7 @@ static __always_inline __u32 protocol_class(__u32 family, __u32 type, __u32 prot
 		return 0;
 	switch (protocol) {
 	case 0:
-		return type == SOCK_STREAM ? 1 : type == SOCK_DGRAM ? 2 : 0;
+		return type == SOCK_STREAM ? 1 : type == SOCK_DGRAM ? 2 : type == SOCK_SEQPACKET ? 5 : 0;
 	case IPPROTO_TCP:
 	case IPPROTO_MPTCP:
 		return 1;

@@ -6,19 +6,6 @@
 #include "judge.h"
 #include "report.h"
 
-struct access {
-	__u64 dentry;
-	__u64 mnt;
-	__u64 owner;     /* the inode whose owner counts: the object, or the directory of a creation */
-	__u32 base;
-	__u32 image;
-	__u32 change;    /* else: reading */
-	__u32 metadata;  /* only looking at it */
-	__u32 flags;     /* of an open */
-	__u16 operation;
-	__u16 alerted;   /* out: something was reported */
-};
-
 /* 0, or a negative errno; reports what is to be reported. The caller has found the subject governed. */
 __noinline int guard(struct access *a)
 {
@@ -27,14 +14,20 @@ __noinline int guard(struct access *a)
 	__u32 table = a->change ? IMAGE_AT_CHANGE : IMAGE_AT_READ;
 	if (!word(a->base + table))
 		return 0;
-	struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
-	resolve(&t);
-	if (t.status == WALK_NO_NAME)
-		return 0;
+	__u32 row = a->row;
+	bool unresolved = false;
+	if (!row) {
+		struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
+		resolve(&t);
+		if (t.status == WALK_NO_NAME || (t.status != WALK_OK && a->guessed))
+			return 0;
+		unresolved = t.status != WALK_OK;
+		row = t.row;
+	}
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct inode *owner = (const struct inode *)a->owner;
 	struct verdict v = { .base = a->base };
-	if (t.status == WALK_UNRESOLVED) {
+	if (unresolved) {
 		v.outcome = STEP_DENY;
 		v.rule = RULE_UNRESOLVED;
 	} else {
@@ -42,7 +35,7 @@ __noinline int guard(struct access *a)
 		if (!label)
 			return 0;
 		__u32 source = current_source(label, a->base, a->image);
-		v.plan = plan_of(a->base, table, path_class(a->base, t.row), source);
+		v.plan = plan_of(a->base, table, path_class(a->base, row), source);
 		if (!v.plan)
 			return 0;
 		v.owner = owns(task, owner);
@@ -63,7 +56,7 @@ __noinline int guard(struct access *a)
 	r->rule = v.rule;
 	r->result = denied;
 	r->owner = BPF_CORE_READ(owner, i_uid.val);
-	r->flags = t.status == WALK_UNRESOLVED ? RECORD_UNRESOLVED : 0;
+	r->flags = unresolved ? RECORD_UNRESOLVED : 0;
 	r->detail[0] = a->flags;
 	report();
 	return denied;

@@ -99,7 +99,7 @@ __noinline int executable(struct target *t, int next)
 	if (!t)
 		return WALK_UNRESOLVED;
 	int status = resolve(t);
-	if (status != WALK_OK || unlinked((struct dentry *)t->dentry)) {
+	if (status != WALK_OK || probed_unlinked((struct dentry *)t->dentry)) {
 		t->row = 0;
 		return status;
 	}

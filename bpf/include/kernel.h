@@ -34,6 +34,14 @@
 /* include/linux/security.h: the question is asked without meaning to act on it */
 #define CAP_OPT_NOAUDIT 2
 
+/* include/linux/fs.h: what a change of attributes sets */
+#define ATTR_MODE 1
+#define ATTR_UID 2
+#define ATTR_GID 4
+#define ATTR_SIZE 8
+#define ATTR_ATIME 16
+#define ATTR_MTIME 32
+
 #define PF_KTHREAD 0x00200000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -51,12 +59,22 @@ struct hlist_bl_node {
 	struct hlist_bl_node **pprev;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct super_block {
 	__u32 s_dev;
+	struct list_head s_mounts;
+};
+
+struct seqcount {
+	unsigned int sequence;
 };
 
 struct inode {
 	__u16 i_mode;
+	__u32 i_generation;
 	kuid_t i_uid;
 	unsigned long i_ino;
 	struct super_block *i_sb;
@@ -82,6 +100,20 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct list_head mnt_instance;
+	struct mnt_namespace *mnt_ns;
+};
+
+/* Since 6.18 a super block chains its mounts by plain pointers. */
+struct super_block___chained {
+	struct mount *s_mounts;
+};
+
+struct mount___chained {
+	struct mount *mnt_next_for_sb;
+};
+
+struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 };
 
@@ -154,6 +186,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	const struct cred *cred;
 	struct fs_struct *fs;
+	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	struct css_set *cgroups;
 };
@@ -202,5 +235,8 @@ struct bpf_iter__task {
 
 struct user_namespace;
 struct mnt_idmap;
+
+/* 6.2 and later: lets the verifier read a pointer as a type without a helper call. */
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 #endif

@@ -48,6 +48,28 @@ struct settings {
 
 struct settings settings SEC(".bss.settings");
 
+/*
+ * The automaton's row behind a directory's path. It holds while nothing on the machine was renamed, mounted or
+ * unmounted since; a directory that took the place of another has another inode. `check` mixes the rest, so an entry
+ * of which two processors wrote a part each is no entry.
+ */
+struct directory {
+	__u64 dentry;
+	__u64 mnt;
+	__u64 inode;
+	__u64 sequences; /* rename_lock's above mount_lock's */
+	__u32 generation;
+	__u32 image;
+	__u32 row;
+	__u32 base;
+	__u64 check;
+	__u64 reserved;
+};
+
+#define DIRECTORIES (1u << 13)
+
+struct directory directories[DIRECTORIES] SEC(".bss.dirs");
+
 /* Whose a task is. Inherited at fork, so it holds through unshare, setns and nested containers. */
 struct label {
 	__u32 slot;
@@ -60,6 +82,9 @@ struct label {
 	__u32 next_source;
 	char applet[APPLET_SIZE];
 	char next_applet[APPLET_SIZE];
+	__u64 plain;          /* see plain() */
+	__u64 name[8];        /* being stepped */
+	struct directory want; /* being looked up */
 };
 
 struct {
@@ -86,6 +111,8 @@ struct names {
 	__u32 base;
 	__u32 map; /* byte offset of the byte class map */
 	__u32 row;
+	/* Four would do, but the bound of what is read here is a mask: older verifiers lose a comparison. */
+	__u64 bytes[8];
 };
 
 /* Arguments of a program, byte by byte. */
@@ -127,6 +154,22 @@ struct report {
 	__u8 address[16];
 };
 
+/* One access to a file, as guard() judges it. */
+struct access {
+	__u64 dentry;
+	__u64 mnt;
+	__u64 owner;     /* the inode whose owner counts: the object, or the directory of a creation */
+	__u32 base;
+	__u32 image;
+	__u32 change;    /* else: reading */
+	__u32 metadata;  /* only looking at it */
+	__u32 guessed;   /* the mount is one of several candidates */
+	__u32 flags;     /* of an open */
+	__u32 row;       /* of the object's path, if the caller knows it; else 0 */
+	__u16 operation;
+	__u16 alerted;   /* out: something was reported */
+};
+
 /* Per task, never per CPU: an LSM program can be preempted. */
 struct scratch {
 	__u64 up[MAX_CLIMB];
@@ -134,6 +177,7 @@ struct scratch {
 	struct names names;
 	struct argument_reader arguments;
 	struct report report;
+	struct access access;
 	__u64 dentry;
 	__u64 mount;
 	__u32 base;
@@ -143,7 +187,7 @@ struct scratch {
 	__u32 mounts;
 	__u32 written; /* bytes of a path that is being spelt */
 	__u32 cut;
-	__u32 reserved;
+	__u32 prefix;
 };
 
 struct {
@@ -196,6 +240,13 @@ static __always_inline __u64 number(const void *pointer)
 	__u64 value = 0;
 	bpf_probe_read_kernel(&value, sizeof(value), &slot);
 	return value;
+}
+
+/* The same for a pointer that is to be calculated with, without a helper call: by way of the task's own label. */
+static __always_inline __u64 plain(struct label *label, const void *pointer)
+{
+	*(volatile __u64 *)&label->plain = (__u64)pointer;
+	return *(volatile __u64 *)&label->plain;
 }
 
 static __always_inline __u32 word(__u32 index)

@@ -132,15 +132,16 @@ static __always_inline void begin_names(struct names *n, __u32 base)
 /* Thirty-two bytes of a name; what is beyond its end reads as NUL, which leads every row to itself. */
 static __always_inline void step_some(struct names *n)
 {
-	__u64 b[8] = {}; /* four would do, but the bound below is a mask: older verifiers lose a comparison */
+	__u64 *b = n->bytes;
 	__u32 base = n->base;
 	__u32 map = n->map;
 	__u32 row = n->row;
 	__u32 len = n->left;
 	if (len > 32)
 		len = 32;
+	b[0] = b[1] = b[2] = b[3] = 0;
 	barrier_var(len);
-	len &= sizeof(b) - 1;
+	len &= sizeof(n->bytes) - 1;
 	bpf_probe_read_kernel(b, len, (void *)n->name);
 	STEP_EIGHT(b[0]);
 	if (len > 8) {
@@ -205,6 +206,11 @@ static long walk_portion(__u32 index, struct loop *loop)
 static __always_inline __u32 sequence(const void *lock)
 {
 	__u32 value = 1;
+	if (bpf_ksym_exists(bpf_rdonly_cast)) {
+		const struct seqcount *count =
+			bpf_rdonly_cast(lock, bpf_core_type_id_kernel(struct seqcount));
+		return count->sequence;
+	}
 	bpf_probe_read_kernel(&value, sizeof(value), lock);
 	return value;
 }
@@ -220,7 +226,7 @@ static long walk_once(__u32 index, struct loop *loop)
 	s->depth = s->climb.names;
 	s->status = s->climb.status;
 	if (s->status == WALK_OK) {
-		if (!s->depth)
+		if (!s->depth && !s->prefix)
 			step_byte(&s->names, '/');
 		else if (s->depth <= MAX_CLIMB)
 			bpf_loop(MAX_TURNS, descend_one, loop, 0);
@@ -242,7 +248,7 @@ struct target {
 	__u32 base;
 	__u32 row;    /* out */
 	__u32 status; /* out */
-	__u32 reserved;
+	__u32 prefix; /* the row is to be gone on from with "/" and a name */
 };
 
 /*
@@ -263,6 +269,7 @@ __noinline int resolve(struct target *t)
 	loop.scratch->dentry = t->dentry;
 	loop.scratch->mount = (__u64)mount_of((struct vfsmount *)t->mnt);
 	loop.scratch->base = t->base;
+	loop.scratch->prefix = t->prefix;
 	bpf_loop(WALK_TRIES, walk_once, &loop, 0);
 	t->row = loop.scratch->names.row;
 	t->status = loop.scratch->status;
@@ -271,6 +278,12 @@ __noinline int resolve(struct target *t)
 
 /* A name that was removed while somebody still holds the object. */
 static __always_inline bool unlinked(const struct dentry *dentry)
+{
+	return !dentry->d_hash.pprev && dentry->d_parent != dentry;
+}
+
+/* The same where all we have is a number. */
+static __always_inline bool probed_unlinked(const struct dentry *dentry)
 {
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
 }

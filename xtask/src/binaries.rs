@@ -56,6 +56,16 @@ pub(crate) fn bench(checkout: &Checkout) -> Result<PathBuf> {
     Ok(directory(checkout, "release").join("bench"))
 }
 
+/// The program that runs behaviour cases, and the programs that cases need, built when their sources changed.
+pub(crate) fn cases(checkout: &Checkout, with_agent: bool) -> Result<PathBuf> {
+    let mut packages = vec!["probe", "cases"];
+    if with_agent {
+        packages.extend(["kubearmor", "karmor"]);
+    }
+    step("building the static programs", || build(checkout, &packages, "release"))?;
+    Ok(directory(checkout, "release").join("cases"))
+}
+
 fn directory(checkout: &Checkout, profile: &str) -> PathBuf {
     checkout.target().join(TARGET).join(profile)
 }

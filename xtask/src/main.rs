@@ -4,6 +4,7 @@
 mod bench;
 mod binaries;
 mod checkout;
+mod e2e;
 mod program;
 mod vm;
 
@@ -27,6 +28,8 @@ enum Task {
     Build(binaries::Arguments),
     /// Count what the product costs, in guest instructions an operation
     Bench(bench::Arguments),
+    /// Run behaviour cases in virtual machines
+    E2e(e2e::Arguments),
     /// Virtual machines with stock kernels
     #[command(subcommand)]
     Vm(vm::Task),
@@ -52,6 +55,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
         Task::Bench(arguments) => bench::perform(&checkout, &arguments),
+        Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
     }
 }

@@ -195,11 +195,13 @@ impl Config {
     }
 
     /// The classes of host events that are logged.
-    pub(crate) fn effective_host_visibility(&self) -> Visibility {
-        match self.host_visibility {
-            HostVisibility::These(VisibilityList(list)) => list,
-            HostVisibility::Default if self.k8s => Visibility::empty(),
-            HostVisibility::Default => VisibilityList::default().0,
+    pub(crate) fn effective_host_visibility(&self) -> VisibilityList {
+        match &self.host_visibility {
+            HostVisibility::These(list) => list.clone(),
+            HostVisibility::Default if self.k8s => {
+                VisibilityList { classes: Visibility::empty(), text: "none".to_owned() }
+            }
+            HostVisibility::Default => VisibilityList::default(),
         }
     }
 
@@ -251,16 +253,23 @@ impl From<Posture> for ruleset::Posture {
     }
 }
 
-/// A comma list of event classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A comma list of event classes, shown again as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct VisibilityList(pub(crate) Visibility);
+pub(crate) struct VisibilityList {
+    pub(crate) classes: Visibility,
+    text: String,
+}
 
 impl Default for VisibilityList {
     fn default() -> Self {
-        Self(
-            Visibility::PROCESS | Visibility::FILE | Visibility::NETWORK | Visibility::CAPABILITIES,
-        )
+        Self {
+            classes: Visibility::PROCESS
+                | Visibility::FILE
+                | Visibility::NETWORK
+                | Visibility::CAPABILITIES,
+            text: "process,file,network,capabilities".to_owned(),
+        }
     }
 }
 
@@ -268,21 +277,17 @@ impl TryFrom<String> for VisibilityList {
     type Error = telemetry::UnknownClass;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self)
+        text.parse().map(|classes| Self { classes, text })
     }
 }
 
 impl From<VisibilityList> for String {
-    fn from(VisibilityList(list): VisibilityList) -> Self {
-        if list.is_empty() {
-            return "none".into();
-        }
-        let names = list.iter_names().map(|(name, _)| name.to_ascii_lowercase());
-        names.collect::<Vec<_>>().join(",")
+    fn from(list: VisibilityList) -> Self {
+        list.text
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) enum HostVisibility {
     /// `none` in Kubernetes, all classes elsewhere.

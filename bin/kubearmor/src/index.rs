@@ -15,7 +15,7 @@ use std::{
 use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use workload::{Container, WorkloadEvent};
 
 pub(crate) use self::writer::{Gone, IndexHandle, start};
@@ -93,6 +93,9 @@ pub(crate) struct Index {
     policies: BTreeMap<PolicyId, Held>,
     workloads: BTreeMap<WorkloadKey, Governed>,
     identities: Arc<Identities>,
+    /// The container runtime was asked, though it may not have answered.
+    answered: bool,
+    /// All containers are known, so nothing of an earlier run is left in force.
     scanned: bool,
 }
 
@@ -114,6 +117,7 @@ impl Index {
             policies: BTreeMap::new(),
             workloads: BTreeMap::new(),
             identities,
+            answered: false,
             scanned: false,
         };
         index.follow_host();
@@ -220,7 +224,8 @@ impl Index {
         match event {
             WorkloadEvent::Started(container) => self.started(&container),
             WorkloadEvent::Stopped(id) => self.stopped(&id),
-            WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => self.scanned(),
+            WorkloadEvent::Scanned => self.scanned(),
+            WorkloadEvent::RuntimeAway => self.answered = true,
         }
     }
 
@@ -236,9 +241,9 @@ impl Index {
         }
     }
 
-    /// All that is known has its rules, and nothing of an earlier run is left in force.
+    /// All that can be known has its rules.
     pub(crate) fn is_ready(&self) -> bool {
-        self.scanned
+        self.answered
     }
 
     fn started(&mut self, container: &Container) {
@@ -271,16 +276,14 @@ impl Index {
     }
 
     fn scanned(&mut self) {
+        self.answered = true;
         if self.scanned {
             return;
         }
-        match self.backend.take_over() {
-            Ok(()) => self.scanned = true,
-            Err(reason) => {
-                // Two sets of rules are in force, so nothing is less protected than it should be.
-                error!("rules of an earlier run stay in force beside the new ones: {reason}");
-                self.scanned = true;
-            }
+        self.scanned = true;
+        if let Err(reason) = self.backend.take_over() {
+            // Two sets of rules are in force, so nothing is less protected than it should be.
+            error!("rules of an earlier run stay in force beside the new ones: {reason}");
         }
         info!(
             "{} containers and {} policies under {}",
@@ -317,7 +320,14 @@ impl Index {
 
     fn follow(&mut self, key: &WorkloadKey, governed: Governed) {
         let placed = self.backend.place(key, &governed.placement);
-        let problem = placed.err().map(|error| chain(&error));
+        let mut problem = placed.err().map(|error| chain(&error));
+        if problem.is_some()
+            && let Placement::Container { cgroup, .. } = &governed.placement
+            && !cgroup.exists()
+        {
+            debug!("container {} ended at once", governed.workload.name);
+            problem = None;
+        }
         if let Some(problem) = &problem {
             error!("{} is not protected: {problem}", governed.workload.name);
         }

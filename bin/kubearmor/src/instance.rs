@@ -72,9 +72,9 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Tells that restored policies are in force and that gRPC answers.
+    /// Tells, by this process's number, that restored policies are in force and that gRPC answers.
     pub(crate) fn ready(&self) -> Result<(), InstanceError> {
-        self.write("ready", "")
+        self.write("ready", &format!("{}\n", std::process::id()))
     }
 
     /// Shows what configuration is in force, every key of it.

@@ -75,7 +75,7 @@ pub(crate) fn write(
             capabilities: config.host_default_capabilities_posture,
             device: Some(config.host_default_device_posture),
         },
-        host_visibility: crate::config::VisibilityList(config.effective_host_visibility()).into(),
+        host_visibility: config.effective_host_visibility().into(),
     };
     write_whole(path, &serde_json::to_string(&probe)?, 0o600)
 }

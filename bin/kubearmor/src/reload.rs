@@ -81,7 +81,7 @@ pub(crate) fn event_settings(config: &Config) -> telemetry::Settings {
             per_second: config.max_alert_per_sec,
             silence_seconds: config.throttle_sec,
         },
-        containers: config.visibility.0,
-        host: config.effective_host_visibility(),
+        containers: config.visibility.classes,
+        host: config.effective_host_visibility().classes,
     }
 }

@@ -9,6 +9,7 @@ mod pins;
 mod probe;
 mod rings;
 mod shared;
+mod signatures;
 
 pub use arena::{ARENA_WORDS, ArenaFull, Region};
 pub use load::{LoadError, Loaded, Options, Sensor};

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, ObjectBuilder};
+use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, ObjectBuilder, btf::Btf};
 
 use crate::{
     arena::{ARENA_WORDS, Arena, ArenaFull, Region},
@@ -15,6 +15,7 @@ use crate::{
     pins::{PinError, PinnedRuns},
     rings::Reader,
     shared::{Counters, Mapping, SLOTS, Settings, Slot},
+    signatures::fits,
 };
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
@@ -30,6 +31,8 @@ pub enum LoadError {
         #[source]
         source: libbpf_rs::Error,
     },
+    #[error("the kernel's type information cannot be read")]
+    Types(#[source] libbpf_rs::Error),
     #[error("the programs lack the map `{0}`")]
     NoMap(&'static str),
     #[error("mapping `{map}`")]
@@ -91,10 +94,13 @@ impl Sensor {
         let mut loaded = Loaded::default();
         let mut task_iterator = None;
         // The required ones first: if they fail there is no point in going on.
-        let order = REQUIRED
-            .iter()
-            .copied()
-            .chain(OBJECTS.iter().map(|(name, _)| *name).filter(|name| !REQUIRED.contains(name)));
+        let kernel = Btf::from_vmlinux().map_err(LoadError::Types)?;
+        let order = REQUIRED.iter().copied().chain(
+            OBJECTS
+                .iter()
+                .map(|(name, _)| *name)
+                .filter(|name| !REQUIRED.contains(name) && fits(&kernel, name)),
+        );
         for object in order {
             match load_object(object, &mut maps) {
                 Ok(attached) => {

@@ -206,7 +206,10 @@ impl Resolver<'_> {
         entries
             .into_iter()
             .filter(|(entry, kind)| *kind == FileType::Symlink && entry != own)
-            .filter_map(|(entry, _)| self.root.resolve(&format!("{directory}/{entry}")))
+            .map(|(entry, _)| format!("{directory}/{entry}"))
+            // Reading a link is cheap, following it is not, and a directory may hold a thousand.
+            .filter(|link| self.root.target(link).is_some_and(|target| name(&target) == own))
+            .filter_map(|link| self.root.resolve(&link))
             .filter(|other| other.path == found.path)
             .take(MANY_LINKS)
             .count()

@@ -115,7 +115,8 @@ impl Root {
         Ok(FileType::from_raw_mode(self.stat(path)?.st_mode))
     }
 
-    fn target(&self, path: &str) -> Option<String> {
+    /// What a link, named canonically, says.
+    pub(crate) fn target(&self, path: &str) -> Option<String> {
         let link = self.handle(path).ok()?;
         let target = rustix::fs::readlinkat(link, "", Vec::new()).ok()?;
         PathBuf::from(OsString::from_vec(target.into_bytes())).into_os_string().into_string().ok()

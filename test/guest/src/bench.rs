@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 pub const REPORT: &str = "/out/bench.json";
 /// Numbers of rules that workloads are governed by.
 pub const RULES: [u32; 4] = [1, 100, 1_000, 10_000];
-/// Number of rules in the AppArmor profile. Its parser takes minutes for thousands in an emulated
-/// machine; the automaton it makes answers alike for any number.
+/// Number of rules in the `AppArmor` profile. Few, because its parser has to run in the emulated
+/// machine; the automaton it makes takes a step for each byte of a path, however many rules there are.
 pub const APPARMOR_RULES: u32 = 100;
 
 /// Under what the operations were measured.
@@ -15,7 +15,7 @@ pub const APPARMOR_RULES: u32 = 100;
 pub enum Arm {
     /// The kernel as it boots.
     Plain,
-    /// Confined by an AppArmor profile that says what [`APPARMOR_RULES`] of our rules say.
+    /// Confined by an `AppArmor` profile that says what [`APPARMOR_RULES`] of our rules say.
     AppArmor,
     /// The programs are loaded; the task is in no container and the host is not protected.
     Unlabelled,

@@ -18,6 +18,8 @@ type Act = Box<dyn FnOnce() -> Result<(), Errno>>;
 /// A capability: its name, and what to prepare for the operation that needs it.
 struct Capability {
     name: &'static str,
+    /// Number of another one without which the operation is not possible.
+    beside: Option<usize>,
     prepare: fn() -> Result<Act, Errno>,
 }
 
@@ -28,8 +30,9 @@ pub(crate) fn exercise(words: &Words) -> Outcome {
         .iter()
         .position(|capability| capability.name == bare)
         .ok_or_else(|| Refusal::Usage(format!("no capability {name}")))?;
-    let act = (OPERATIONS[number].prepare)()?;
-    keep_only(number)?;
+    let Capability { beside, prepare, .. } = &OPERATIONS[number];
+    let act = prepare()?;
+    keep_only(1 << number | beside.map_or(0, |other| 1 << other))?;
     Ok(act()?)
 }
 
@@ -49,8 +52,8 @@ struct Sets {
     inheritable: u32,
 }
 
-/// Gives up every capability but number `kept`. Needs no right.
-fn keep_only(kept: usize) -> Result<(), Errno> {
+/// Gives up every capability but those whose bits are set. Needs no right.
+fn keep_only(kept: u64) -> Result<(), Errno> {
     const VERSION_3: u32 = 0x2008_0522;
     let mut header = Header { version: VERSION_3, pid: 0 };
     let mut sets = [Sets::default(); 2];
@@ -58,8 +61,9 @@ fn keep_only(kept: usize) -> Result<(), Errno> {
     if unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) } < 0 {
         return Err(Errno::last());
     }
-    for (half, set) in sets.iter_mut().enumerate() {
-        let mask = if kept / 32 == half { 1 << (kept % 32) } else { 0 };
+    let halves = [kept & u64::from(u32::MAX), kept >> 32];
+    for (set, mask) in sets.iter_mut().zip(halves) {
+        let mask = u32::try_from(mask).unwrap_or(0);
         *set = Sets {
             effective: set.permitted & mask,
             permitted: set.permitted & mask,

@@ -44,10 +44,10 @@ fn values_are_read_in_the_spellings_of_the_field() {
         &[("hostVisibility", "process, file"), ("k8s", "true")],
     );
     assert_eq!(config.default_file_posture, Posture::Block);
-    assert_eq!(config.visibility, VisibilityList(Visibility::empty()));
+    assert_eq!(config.visibility.classes, Visibility::empty());
     assert_eq!((config.grpc, config.alert_throttling), (4, false));
     assert_eq!((config.nri_index.as_str(), config.cri_socket.as_str()), ("98", "unix:///x"));
-    assert_eq!(config.effective_host_visibility(), Visibility::PROCESS | Visibility::FILE);
+    assert_eq!(config.effective_host_visibility().classes, Visibility::PROCESS | Visibility::FILE);
 }
 
 #[test]

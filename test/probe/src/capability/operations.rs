@@ -17,8 +17,10 @@ use crate::{errno::Errno, process, socket};
 use super::{Act, Capability};
 
 const fn capability(name: &'static str, prepare: fn() -> Result<Act, Errno>) -> Capability {
-    Capability { name, prepare }
+    Capability { name, beside: None, prepare }
 }
+
+const BPF: usize = 39;
 
 pub(super) const OPERATIONS: &[Capability] = &[
     capability("CHOWN", || {
@@ -226,7 +228,7 @@ pub(super) const OPERATIONS: &[Capability] = &[
         let socket = socket::open(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_AUDIT)?;
         act(move || read_the_audit_log(&socket))
     }),
-    capability("PERFMON", || act(count_on_a_whole_processor)),
+    Capability { beside: Some(BPF), ..capability("PERFMON", || act(load_a_tracing_program)) },
     capability("BPF", || {
         const BTF_LOAD: libc::c_int = 18;
         let nothing = [0_u64; 4];
@@ -427,13 +429,17 @@ fn watch_with_wakeup() -> Result<(), Errno> {
     if mask & libc::EPOLLWAKEUP.cast_unsigned() != 0 { Ok(()) } else { Err(Errno::PERM) }
 }
 
-/// `perf_event_open(2)` of the software clock on processor 0, for all processes.
-fn count_on_a_whole_processor() -> Result<(), Errno> {
-    const SOFTWARE: u32 = 1;
-    const ATTRIBUTE_SIZE: u32 = 64;
-    let mut attributes = [0_u32; 16];
-    attributes[0] = SOFTWARE;
-    attributes[1] = ATTRIBUTE_SIZE;
-    // SAFETY: the attributes are read from the array, whose size they state.
-    check(unsafe { libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), -1, 0, -1, 0) })
+/// Debian's kernels want `CAP_SYS_ADMIN` for the performance counters themselves; what is left is loading a BPF program
+/// of the tracing kind, which needs `CAP_BPF` too. Its instructions are missing, which is found out last.
+fn load_a_tracing_program() -> Result<(), Errno> {
+    const PROG_LOAD: libc::c_int = 5;
+    const KPROBE: u64 = 2;
+    const ONE_INSTRUCTION: u64 = 1 << 32;
+    let mut attributes = [0_u64; 16];
+    attributes[0] = KPROBE | ONE_INSTRUCTION;
+    attributes[2] = c"GPL".as_ptr() as u64;
+    // SAFETY: the attributes are read from the array, whose size is given.
+    expect(Errno(libc::EFAULT), unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_LOAD, attributes.as_ptr(), 128)
+    })
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Access control lists, where they have hooks of their own (6.2 and later; before they are extended attributes). */
+#include "mounts.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct posix_acl;
+
+SEC("lsm/inode_set_acl")
+int BPF_PROG(on_set_acl, struct mnt_idmap *idmap, struct dentry *dentry, const char *name,
+	     struct posix_acl *acl, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	return governed(&s) && guard_dentry(&s, dentry, OP_SETXATTR) ? -EACCES : 0;
+}
+
+SEC("lsm/inode_remove_acl")
+int BPF_PROG(on_remove_acl, struct mnt_idmap *idmap, struct dentry *dentry, const char *name, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	return governed(&s) && guard_dentry(&s, dentry, OP_SETXATTR) ? -EACCES : 0;
+}

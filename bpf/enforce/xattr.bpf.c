@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Extended attributes: setting and removing them. */
+#include "mounts.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("lsm/inode_setxattr")
+int BPF_PROG(on_setxattr, struct mnt_idmap *idmap, struct dentry *dentry, const char *name,
+	     const void *value, __u64 size, int flags, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	return governed(&s) && guard_dentry(&s, dentry, OP_SETXATTR) ? -EACCES : 0;
+}
+
+SEC("lsm/inode_removexattr")
+int BPF_PROG(on_removexattr, struct mnt_idmap *idmap, struct dentry *dentry, const char *name, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	return governed(&s) && guard_dentry(&s, dentry, OP_SETXATTR) ? -EACCES : 0;
+}
