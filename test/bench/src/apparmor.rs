@@ -1,4 +1,4 @@
-//! Confinement by AppArmor.
+//! Confinement by `AppArmor`.
 
 use std::{fs, path::Path, process::Command};
 

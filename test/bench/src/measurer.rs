@@ -42,13 +42,13 @@ pub(crate) fn perform(tree: &Tree, wish: Wish) -> Result<()> {
     io::stdin().read_line(&mut line)?;
     ensure!(!line.is_empty(), "nobody said when to begin");
     for operation in Operation::ALL {
-        let shares = if wish == Wish::Shares { Some(Shares::before()?) } else { None };
+        let shares = (wish == Wish::Shares).then(Shares::before);
         let cost = count(operation, tree)
             .with_context(|| format!("{operation:?} below {}", tree.root().display()))?;
         match shares {
             None => println!("{}", serde_json::to_string(&cost)?),
             Some(before) => {
-                for share in before.since(operation)? {
+                for share in before.since(operation) {
                     println!("{}", serde_json::to_string(&share)?);
                 }
             }

@@ -1,4 +1,4 @@
-//! The rules that are in force while operations are counted: as a policy, and as an AppArmor
+//! The rules that are in force while operations are counted: as a policy, and as an `AppArmor`
 //! profile of the same meaning. No measured operation is denied by any of them.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
 use anyhow::{Result, ensure};
 use ruleset::{Links, Postures, RuleSet, Workload, WorkloadKind};
 
-/// The name of the AppArmor profile.
+/// The name of the `AppArmor` profile.
 pub(crate) const PROFILE: &str = "bench";
 const APP: &str = "bench";
 const BLOCKED_PROGRAM: &str = "/usr/bin/nmap";
@@ -64,7 +64,7 @@ fn policy_text(count: u32, neighbour: &Path) -> String {
     text
 }
 
-/// The same as an AppArmor profile: everything is allowed but what the rules block.
+/// The same as an `AppArmor` profile: everything is allowed but what the rules block.
 pub(crate) fn profile(count: u32, neighbour: &Path) -> String {
     let mut text = format!(
         "profile {PROFILE} {{\n\

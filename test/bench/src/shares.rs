@@ -1,6 +1,6 @@
 //! Where the instructions go, by the kernel's own count of its programs' runs and time.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, Result};
 use guest::bench::{Operation, Share};
@@ -18,7 +18,7 @@ pub(crate) struct Shares {
 struct Count {
     name: String,
     runs: u64,
-    time: u64,
+    time: Duration,
 }
 
 /// Makes the kernel count, which costs a little at each run.
@@ -28,34 +28,43 @@ pub(crate) fn count_programs(on: bool) -> Result<()> {
 
 impl Shares {
     /// The counts before an operation is measured.
-    pub(crate) fn before() -> Result<Self> {
+    pub(crate) fn before() -> Self {
         let programs = ProgInfoIter::default()
             .map(|program| {
                 let name = program.name.to_string_lossy().into_owned();
-                (program.id, Count { name, runs: program.run_cnt, time: program.run_time_ns })
+                (
+                    program.id,
+                    Count {
+                        name,
+                        runs: program.run_cnt,
+                        time: Duration::from_nanos(program.run_time_ns),
+                    },
+                )
             })
             .collect();
-        Ok(Self { programs })
+        Self { programs }
     }
 
     /// What each program that ran took of one operation, the dearest first.
-    pub(crate) fn since(&self, operation: Operation) -> Result<Vec<Share>> {
-        let now = Self::before()?;
+    pub(crate) fn since(&self, operation: Operation) -> Vec<Share> {
+        let now = Self::before();
         let mut shares: Vec<Share> = now
             .programs
             .iter()
             .filter_map(|(id, after)| {
                 let before = self.programs.get(id)?;
                 let runs = after.runs - before.runs;
-                (runs as usize >= RUNS).then(|| Share {
+                // What ran less often belongs to something else.
+                (runs >= u64::from(RUNS)).then(|| Share {
                     operation,
                     program: after.name.clone(),
-                    runs: runs as f64 / RUNS as f64,
-                    instructions: (after.time - before.time) as f64 / RUNS as f64,
+                    runs: f64::from(u32::try_from(runs).unwrap_or(u32::MAX)) / f64::from(RUNS),
+                    instructions: after.time.saturating_sub(before.time).as_secs_f64() * 1e9
+                        / f64::from(RUNS),
                 })
             })
             .collect();
         shares.sort_by(|a, b| b.instructions.total_cmp(&a.instructions));
-        Ok(shares)
+        shares
     }
 }

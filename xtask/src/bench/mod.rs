@@ -18,7 +18,7 @@ use crate::{
     binaries,
     checkout::Checkout,
     program::step,
-    vm::{Host, Kernel, Machine, Series, archive::Archive},
+    vm::{Archive, Host, Kernel, Machine, Series},
 };
 
 const GUEST_PROGRAM: &str = "/usr/local/bin/bench";

@@ -1,7 +1,7 @@
 //! The test bed: virtual machines with Debian's stock kernels, a root file system with containerd,
 //! and container images, all made from Debian packages. The machine's own kernel is never touched.
 
-pub(crate) mod archive;
+mod archive;
 mod console;
 mod disk;
 mod host;
@@ -23,6 +23,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 pub(crate) use self::{
+    archive::Archive,
     host::Host,
     kernel::{Kernel, Series},
     machine::Machine,
