@@ -59,6 +59,12 @@ pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
     Ok(directory(checkout, "release").join("guest"))
 }
 
+/// The program that counts in the virtual machine, built when its sources changed.
+pub(crate) fn bench(checkout: &Checkout) -> Result<PathBuf> {
+    build(checkout, &["bench"], "release")?;
+    Ok(directory(checkout, "release").join("bench"))
+}
+
 /// The program that runs behaviour cases, and the programs that cases need, built when their sources changed.
 pub(crate) fn cases(checkout: &Checkout, with_agent: bool) -> Result<PathBuf> {
     let mut packages = vec!["probe", "cases"];

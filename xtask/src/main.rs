@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod binaries;
 mod checkout;
 mod demo;
@@ -30,6 +31,8 @@ enum Task {
     Build(binaries::Arguments),
     /// Show policies at work in a container
     Demo(demo::Arguments),
+    /// Count what the product costs, in guest instructions an operation
+    Bench(bench::Arguments),
     /// Run behaviour cases in virtual machines
     E2e(e2e::Arguments),
     /// Run every check and test, or the named ones
@@ -61,6 +64,7 @@ fn perform(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
         Task::Demo(arguments) => demo::perform(&checkout, &arguments),
+        Task::Bench(arguments) => bench::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),

@@ -1,6 +1,8 @@
 //! What the test bed's host and its virtual machine agree on: the plan that goes in with the
 //! initramfs, the names of the disks, and the report that comes out.
 
+pub mod bench;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the plan lies in the initramfs.

@@ -23,6 +23,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 pub(crate) use self::{
+    archive::Archive,
     host::Host,
     kernel::{Kernel, Series},
     machine::Machine,

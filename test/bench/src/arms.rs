@@ -1,0 +1,142 @@
+//! One arm after another, in one boot: first without our programs, then with them.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use enforce::{EnforceError, Enforcer, bpf::BpfEnforcer};
+use guest::bench::{APPARMOR_RULES, Arm, Measured, Operation, RULES, Report, Share};
+use sensor::Options;
+use serde::de::DeserializeOwned;
+
+use crate::{apparmor, container::Container, rules, shares::count_programs, tree::Tree};
+
+/// Real-time tasks may have all of the processor: nothing shall run between a measured process
+/// and its children.
+const REAL_TIME: &str = "/proc/sys/kernel/sched_rt_runtime_us";
+
+/// Measures every arm that this machine can.
+pub(crate) fn measure_all() -> Result<Report> {
+    fs::write(REAL_TIME, "-1").context(REAL_TIME)?;
+    let mut report = Report { arms: Vec::new(), shares: Vec::new(), left_out: Vec::new() };
+
+    let tree = Tree::make(0)?;
+    report.add(Arm::Plain, measure(&tree, "measure", None, |_| Ok(()))?)?;
+    let tree = Tree::make(1)?;
+    match apparmor::load(&rules::profile(APPARMOR_RULES, &tree.neighbour())) {
+        Ok(()) => {
+            let costs = measure(&tree, "measure", Some(apparmor::confined()), check_confined)?;
+            report.add(Arm::AppArmor, costs)?;
+        }
+        Err(error) => report.left_out.push((Arm::AppArmor, format!("{error:#}"))),
+    }
+
+    let (mut enforcer, _events) = BpfEnforcer::start(&Options { bpffs: None })?;
+    ensure!(enforcer.loaded().missing.is_empty(), "missing: {:?}", enforcer.loaded().missing);
+    let tree = Tree::make(2)?;
+    report.add(Arm::Unlabelled, measure(&tree, "measure", None, |_| Ok(()))?)?;
+    let tree = Tree::make(3)?;
+    let costs = contained(&mut enforcer, &tree, "measure", None)?;
+    report.add(Arm::Unprotected, costs)?;
+    let mut most = None;
+    for (number, count) in RULES.into_iter().enumerate() {
+        let tree = Tree::make(4 + number)?;
+        // Rules that are refused are a finding about the product; all else ends the measurement.
+        match contained(&mut enforcer, &tree, "measure", Some(count)) {
+            Ok(costs) => {
+                report.add(Arm::Governed(count), costs)?;
+                most = Some(count);
+            }
+            Err(error) if error.is::<EnforceError>() => {
+                report.left_out.push((Arm::Governed(count), format!("{error:#}")));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+
+    count_programs(true)?;
+    let tree = Tree::make(4 + RULES.len())?;
+    report.shares = contained::<Share>(&mut enforcer, &tree, "shares", most)?;
+    Ok(report)
+}
+
+trait Add {
+    fn add(&mut self, arm: Arm, costs: Vec<guest::bench::Cost>) -> Result<()>;
+}
+
+impl Add for Report {
+    fn add(&mut self, arm: Arm, costs: Vec<guest::bench::Cost>) -> Result<()> {
+        ensure!(costs.len() == Operation::ALL.len(), "{arm:?}: {} results", costs.len());
+        println!("measured: {arm:?}");
+        self.arms.push(Measured { arm, costs });
+        Ok(())
+    }
+}
+
+/// Measures in a container: unprotected, or governed by so many rules.
+fn contained<T: DeserializeOwned>(
+    enforcer: &mut BpfEnforcer,
+    tree: &Tree,
+    wish: &str,
+    rules: Option<u32>,
+) -> Result<Vec<T>> {
+    let name = format!("bench-{wish}-{}", rules.unwrap_or(0));
+    let container = Container::make(&name)?;
+    let lines = measure(tree, wish, None, |child| {
+        container.take_in(enforcer, child.id())?;
+        if let Some(count) = rules {
+            let rules = rules::rule_set(count, &tree.neighbour())?;
+            let not_expressed = enforcer.apply(&container.workload, &rules)?;
+            ensure!(not_expressed.is_empty(), "not expressed: {:?}", not_expressed[0]);
+        }
+        Ok(())
+    });
+    container.end(enforcer)?;
+    lines
+}
+
+fn check_confined(child: &Child) -> Result<()> {
+    let path = format!("/proc/{}/attr/apparmor/current", child.id());
+    let label = fs::read_to_string(&path).context(path)?;
+    ensure!(label.starts_with(rules::PROFILE), "the measured process is {label}");
+    Ok(())
+}
+
+/// Starts the process to be measured, `prepare`s it, lets it begin and reads its results.
+fn measure<T: DeserializeOwned>(
+    tree: &Tree,
+    wish: &str,
+    through: Option<Command>,
+    prepare: impl FnOnce(&Child) -> Result<()>,
+) -> Result<Vec<T>> {
+    // Above everything else, so that neither our own readers nor a daemon run in between.
+    let mut command = match through {
+        Some(mut command) => {
+            command.arg("chrt");
+            command
+        }
+        None => Command::new("chrt"),
+    };
+    command.args(["--fifo", "1"]).arg(env::current_exe()?).arg(wish).arg(tree.root());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut begin = child.stdin.take().context("the child's input")?;
+    let mut lines = BufReader::new(child.stdout.take().context("the child's output")?).lines();
+    // From here on the process is what it will be: no exec comes in between.
+    let ready = lines.next().context("the measured process ended before it began")??;
+    ensure!(ready == crate::measurer::READY, "the measured process says {ready}");
+    if let Err(error) = prepare(&child) {
+        child.kill()?;
+        child.wait()?;
+        return Err(error);
+    }
+    begin.write_all(b"begin\n")?;
+    let results = lines.map(|line| Ok(serde_json::from_str(&line?)?)).collect::<Result<Vec<T>>>();
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("the measured process ended with {status}");
+    }
+    results
+}
