@@ -1,4 +1,5 @@
 //! What the documents promise is there.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
