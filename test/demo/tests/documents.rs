@@ -1,5 +1,7 @@
 //! What the documents promise is there.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
