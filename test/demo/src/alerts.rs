@@ -108,10 +108,14 @@ impl Alerts {
         }
     }
 
-    /// The first alert with all its fields.
-    pub(crate) fn first_in_full(&mut self) -> Result<String> {
+    /// The first alert with all its fields; `None` if none has come.
+    pub(crate) fn first_in_full(&mut self) -> Result<Option<String>> {
+        if self.seen.is_empty() {
+            return Ok(None);
+        }
+        // It ends by itself once it has written the alert that the other one has shown already.
         self.watchers[1].wait()?;
-        fs::read_to_string(FIRST).context(FIRST)
+        fs::read_to_string(FIRST).map(Some).context(FIRST)
     }
 }
 

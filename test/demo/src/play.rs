@@ -74,9 +74,9 @@ impl Play {
 
     /// The table; true if everything was as expected.
     pub(crate) fn close(&mut self) -> Result<bool> {
-        self.screen.heading("The first alert in full, as `karmor logs` prints it");
-        for line in self.alerts.first_in_full()?.lines() {
-            said(line);
+        if let Some(alert) = self.alerts.first_in_full()? {
+            self.screen.heading("The first alert in full, as `karmor logs` prints it");
+            alert.lines().for_each(said);
         }
         self.screen.heading("Result");
         let mut table = Table::new();
