@@ -43,6 +43,7 @@
 #define ATTR_MTIME 32
 
 #define PF_KTHREAD 0x00200000
+#define PF_IO_WORKER 0x00000010
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -133,9 +134,16 @@ struct fs_struct {
 	struct path root;
 };
 
+/* Two words of 32 bits before 6.3; the same bytes. */
+typedef struct {
+	__u64 val;
+} kernel_cap_t;
+
 struct cred {
 	kuid_t uid;
 	kuid_t fsuid;
+	kernel_cap_t cap_permitted;
+	kernel_cap_t cap_effective;
 };
 
 typedef struct {
@@ -184,7 +192,9 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
+	const struct cred *real_cred;
 	const struct cred *cred;
+	struct io_uring_task *io_uring;
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;

@@ -1,7 +1,6 @@
 //! The static programs: how they are built, and where the finished ones are.
 
 use std::{
-    env,
     ffi::OsString,
     path::PathBuf,
     process::{Command, ExitCode},
@@ -9,7 +8,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{checkout::Checkout, program::step};
+use crate::{
+    checkout::Checkout,
+    program::{self, step},
+};
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the guest of a virtual machine finds in /usr/local/bin.
@@ -44,6 +46,13 @@ pub(crate) fn built(checkout: &Checkout) -> Vec<(&'static str, PathBuf)> {
         .collect()
 }
 
+/// Everything that is installed in a virtual machine, and one program more, whose path is returned; built for release
+/// when sources changed.
+pub(crate) fn with(checkout: &Checkout, package: &str) -> Result<PathBuf> {
+    build(checkout, &[&INSTALLED[..], &["guest", package]].concat(), "release")?;
+    Ok(directory(checkout, "release").join(package))
+}
+
 /// The first process of the virtual machine, built when its sources changed.
 pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
     build(checkout, &["guest"], "release")?;
@@ -66,24 +75,40 @@ pub(crate) fn cases(checkout: &Checkout, with_agent: bool) -> Result<PathBuf> {
     Ok(directory(checkout, "release").join("cases"))
 }
 
+/// The program that loads every kernel program and says what came of it, built when its sources
+/// changed.
+pub(crate) fn load(checkout: &Checkout) -> Result<PathBuf> {
+    let mut cargo = cargo(checkout, "release");
+    cargo.args(["--package", "sensor", "--example", "load"]);
+    finish(&mut cargo, "the loader")?;
+    Ok(directory(checkout, "release").join("examples/load"))
+}
+
 fn directory(checkout: &Checkout, profile: &str) -> PathBuf {
     checkout.target().join(TARGET).join(profile)
 }
 
 fn build(checkout: &Checkout, packages: &[&str], profile: &str) -> Result<()> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(checkout.root()).args(["build", "--quiet", "--target", TARGET]);
-    cargo.args(["--profile", profile]).envs(environment(checkout));
+    let mut cargo = cargo(checkout, profile);
     for package in packages {
         cargo.args(["--package", package]);
     }
+    finish(&mut cargo, &packages.join(", "))
+}
+
+/// Cargo, about to build for the static target.
+fn cargo(checkout: &Checkout, profile: &str) -> Command {
+    let mut cargo = program::cargo(checkout);
+    cargo.args(["build", "--quiet", "--target", TARGET]);
+    cargo.args(["--profile", profile]).envs(environment(checkout));
+    cargo
+}
+
+fn finish(cargo: &mut Command, what: &str) -> Result<()> {
     let status = cargo.status().context("cannot start cargo")?;
     if !status.success() {
         bail!(
-            "cargo could not build {} for {TARGET}\n\
-             hint: rustup target add {TARGET}; sudo apt install clang musl-tools pkg-config make \
-             autoconf autopoint flex bison gawk libelf-dev zlib1g-dev",
-            packages.join(", ")
+            "cargo could not build {what} for {TARGET}\nhint: `make setup` installs what it needs"
         );
     }
     Ok(())

@@ -4,8 +4,11 @@
 mod bench;
 mod binaries;
 mod checkout;
+mod demo;
 mod e2e;
 mod program;
+mod test;
+mod verifier;
 mod vm;
 
 use std::process::ExitCode;
@@ -26,10 +29,16 @@ struct Arguments {
 enum Task {
     /// Build the static programs: the agent, karmor, and the test bed's probe and guest
     Build(binaries::Arguments),
+    /// Show policies at work in a container
+    Demo(demo::Arguments),
     /// Count what the product costs, in guest instructions an operation
     Bench(bench::Arguments),
     /// Run behaviour cases in virtual machines
     E2e(e2e::Arguments),
+    /// Run every check and test, or the named ones
+    Test(test::Arguments),
+    /// Load every kernel program into every kernel, in virtual machines
+    Verifier(verifier::Arguments),
     /// Virtual machines with stock kernels
     #[command(subcommand)]
     Vm(vm::Task),
@@ -54,8 +63,11 @@ fn perform(task: Task) -> Result<ExitCode> {
     let checkout = Checkout::find()?;
     match task {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
+        Task::Demo(arguments) => demo::perform(&checkout, &arguments),
         Task::Bench(arguments) => bench::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
+        Task::Test(arguments) => test::perform(&checkout, &arguments),
+        Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),
     }
 }

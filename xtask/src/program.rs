@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::checkout::Checkout;
+
 /// A command for one of the machine's programs. Directories of administration are searched too:
 /// an ordinary user's path often lacks them.
 pub(crate) fn command(name: &str) -> Command {
@@ -18,6 +20,13 @@ pub(crate) fn command(name: &str) -> Command {
     let path = env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     command
+}
+
+/// Cargo itself, the one that runs us, in the checkout.
+pub(crate) fn cargo(checkout: &Checkout) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(checkout.root());
+    cargo
 }
 
 /// Runs to the end in silence; output appears in the error only.

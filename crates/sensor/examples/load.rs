@@ -1,21 +1,26 @@
-//! Loads every object into the running kernel and says what came of it. Run it in the virtual machine only.
+//! Loads every object into the running kernel and says what came of it. Run it in a virtual machine only:
+//! `cargo xtask verifier`.
 
 use std::process::ExitCode;
 
+use sensor::{Loaded, Options, Sensor};
+
 fn main() -> ExitCode {
-    match sensor::Sensor::load(&sensor::Options { bpffs: None }) {
-        Ok(sensor) => {
-            for hook in &sensor.loaded().hooks {
-                println!("attached {hook}");
-            }
-            for (object, reason) in &sensor.loaded().missing {
-                println!("refused {object}: {reason}");
-            }
-            if sensor.loaded().missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    let sensor = match Sensor::load(&Options { bpffs: None }) {
+        Ok(sensor) => sensor,
         Err(error) => {
-            println!("error: {error:?}");
-            ExitCode::FAILURE
+            println!("FAIL  {error:?}");
+            println!("0 passed, 1 failed, 0 skipped");
+            return ExitCode::FAILURE;
         }
+    };
+    let Loaded { hooks, missing } = sensor.loaded();
+    for hook in hooks {
+        println!("ok    {hook}");
     }
+    for (object, reason) in missing {
+        println!("FAIL  {object}: {reason}");
+    }
+    println!("{} passed, {} failed, 0 skipped", hooks.len(), missing.len());
+    if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

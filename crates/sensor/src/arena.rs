@@ -41,15 +41,14 @@ impl Arena {
     /// Copies an image in. Nobody reads it until a slot points at it.
     pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaFull> {
         let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
-        let region = match self.regions.take(needed) {
-            Some(region) => region,
-            None => {
-                // Waits until every program that was running has ended (the kernel's RCU grace period).
-                if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
-                    self.regions.reclaim();
-                }
-                self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
+        let region = if let Some(region) = self.regions.take(needed) {
+            region
+        } else {
+            // Waits until every program that was running has ended (the kernel's RCU grace period).
+            if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
+                self.regions.reclaim();
             }
+            self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
         };
         let from = region.base as usize;
         self.memory.words_mut()[from..from + image.len()].copy_from_slice(image);

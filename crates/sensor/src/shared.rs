@@ -14,6 +14,9 @@ use rustix::{
     mm::{MapFlags, ProtFlags, mmap, munmap},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// `SLOTS`: workloads at a time. Slot 0 is never given out.
 pub const SLOTS: u32 = 1 << 14;
 

@@ -1,7 +1,7 @@
 //! Hooks whose parameters differ between kernels: which of our variants fits the running one, found in its type
 //! information and not by its version.
 
-use libbpf_rs::btf::{Btf, BtfType, types::Func, types::FuncProto};
+use libbpf_rs::btf::{Btf, types::Func, types::FuncProto};
 
 /// An object that fits only if a hook is there with so many parameters.
 const VARIANTS: [(&str, &str, usize); 3] = [
@@ -21,6 +21,6 @@ pub(crate) fn fits(kernel: &Btf<'_>, object: &str) -> bool {
 
 fn parameter_count(kernel: &Btf<'_>, function: &str) -> Option<usize> {
     let function: Func<'_> = kernel.type_by_name(function)?;
-    let prototype: BtfType<'_> = BtfType::from(*function).next_type()?;
+    let prototype = function.next_type()?;
     FuncProto::try_from(prototype).ok().map(|prototype| prototype.iter().count())
 }

@@ -1,0 +1,144 @@
+//! The steps of a test run, cheap ones first.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use super::tally::Voice;
+use crate::checkout::Checkout;
+
+/// Behaviour cases that run on every kernel: each hook and each section of a policy once.
+const ON_EVERY_KERNEL: [&str; 12] = [
+    "alert-fields-of-a-",
+    "cap-block",
+    "file-block-every-way-to-open",
+    "file-dir-recursive-block",
+    "file-path-block",
+    "file-readonly-block",
+    "link-usr-merged-root",
+    "net-tcp-block",
+    "posture-file-block",
+    "process-from-source-block",
+    "process-path-block",
+    "runtime-agent-restart",
+];
+
+/// One step: a program that runs to its end.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) work: Work,
+    pub(super) voice: Voice,
+}
+
+/// What a step runs.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// `cargo` with these arguments.
+    Cargo(Vec<OsString>),
+    /// `cargo deny` with these.
+    Deny(Vec<OsString>),
+    /// `cargo deny check advisories`, where their database can be had.
+    Advisories,
+    /// Nothing; the step is skipped for this reason.
+    Nothing(&'static str),
+}
+
+/// All steps.
+pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
+    let cases = shared(checkout).map(|shared| shared.join("cases/functional"));
+    vec![
+        step("format", "rustfmt has nothing to change", cargo("fmt --all --check"), Voice::Status),
+        step(
+            "lints",
+            "clippy has nothing to say",
+            cargo("clippy --workspace --all-targets -- -D warnings"),
+            Voice::Status,
+        ),
+        step(
+            "unit",
+            "unit, property, golden and layout tests",
+            cargo("test --workspace --no-fail-fast -- --show-output"),
+            Voice::Libtest,
+        ),
+        step(
+            "dependencies",
+            "their licences, duplicates and sources",
+            Work::Deny(words("check --hide-inclusion-graph bans licenses sources")),
+            Voice::Deny,
+        ),
+        step("advisories", "known faults of dependencies", Work::Advisories, Voice::Deny),
+        step(
+            "verifier",
+            "every kernel accepts every kernel program",
+            cargo("xtask verifier --kernel all"),
+            Voice::Sums,
+        ),
+        step(
+            "test-bed",
+            "behaviour of the test bed itself",
+            cargo("xtask e2e --cases test/cases/smoke --enforcer none"),
+            Voice::Sums,
+        ),
+        step(
+            "cases",
+            "behaviour cases, Linux 6.12",
+            on_kernel(checkout, cases.as_deref(), "6.12", &[]),
+            Voice::Sums,
+        ),
+        step(
+            "cases-6.1",
+            "some behaviour cases, Linux 6.1",
+            on_kernel(checkout, cases.as_deref(), "6.1", &ON_EVERY_KERNEL),
+            Voice::Sums,
+        ),
+        step(
+            "cases-7.2",
+            "some behaviour cases, Linux 7.2",
+            on_kernel(checkout, cases.as_deref(), "7.2", &ON_EVERY_KERNEL),
+            Voice::Sums,
+        ),
+    ]
+}
+
+fn step(name: &'static str, about: &'static str, work: Work, voice: Voice) -> Step {
+    Step { name, about, work, voice }
+}
+
+fn words(line: &str) -> Vec<OsString> {
+    line.split(' ').map(OsString::from).collect()
+}
+
+fn cargo(line: &str) -> Work {
+    Work::Cargo(words(line))
+}
+
+/// `cargo xtask e2e` with cases whose names contain one of `filters`, or with all.
+fn on_kernel(checkout: &Checkout, cases: Option<&Path>, kernel: &str, filters: &[&str]) -> Work {
+    let Some(cases) = cases else {
+        return Work::Nothing("no ../shared");
+    };
+    let mut arguments = words("xtask e2e --cases");
+    arguments.push(cases.into());
+    arguments.push("--pending".into());
+    arguments.push(checkout.root().join("test/cases/pending.txt").into());
+    arguments.extend(words(&format!("--kernel {kernel} --machines {}", machines())));
+    arguments.extend(filters.iter().map(|filter| format!("--filter={filter}").into()));
+    Work::Cargo(arguments)
+}
+
+/// As many virtual machines as have a processor each, up to where the disk is what they wait for.
+fn machines() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(3)
+}
+
+/// The folder with the behaviour cases, next to the checkout or where `KUBEARMOR_SHARED` says.
+fn shared(checkout: &Checkout) -> Option<PathBuf> {
+    let shared = env::var_os("KUBEARMOR_SHARED")
+        .map_or_else(|| checkout.root().join("../shared"), PathBuf::from);
+    shared.is_dir().then_some(shared)
+}
