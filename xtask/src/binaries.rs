@@ -59,10 +59,10 @@ pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
     Ok(directory(checkout, "release").join("guest"))
 }
 
-/// The program that counts in the virtual machine, built when its sources changed.
-pub(crate) fn bench(checkout: &Checkout) -> Result<PathBuf> {
+/// The program that counts in the virtual machine and the one that it starts, built when their sources changed.
+pub(crate) fn bench(checkout: &Checkout) -> Result<[PathBuf; 2]> {
     build(checkout, &["bench"], "release")?;
-    Ok(directory(checkout, "release").join("bench"))
+    Ok(["bench", "bench-nothing"].map(|name| directory(checkout, "release").join(name)))
 }
 
 /// The program that runs behaviour cases, and the programs that cases need, built when their sources changed.

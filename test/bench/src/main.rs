@@ -26,7 +26,6 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         [] => direct(),
-        ["nothing"] => Ok(()),
         ["measure", tree] => measurer::perform(&Tree::at(tree), measurer::Wish::Costs),
         ["shares", tree] => measurer::perform(&Tree::at(tree), measurer::Wish::Shares),
         _ => usage(),
@@ -46,5 +45,5 @@ fn direct() -> Result<()> {
 }
 
 fn usage() -> Result<()> {
-    bail!("usage: bench [measure TREE | shares TREE | nothing]")
+    bail!("usage: bench [measure TREE | shares TREE]")
 }

@@ -1,11 +1,7 @@
 //! The process that is measured: waits until it is where it should be, then performs every
 //! operation and prints a line for each.
 
-use std::{
-    fs::File,
-    io,
-    process::{Command, Stdio},
-};
+use std::{fs::File, io, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use guest::bench::Operation;
@@ -22,9 +18,9 @@ use crate::{
 
 /// The first line of output: the process waits for the word to begin.
 pub(crate) const READY: &str = "ready";
-/// Ends at once and needs no loader: this program itself.
-const STATIC: &[&str] = &["/usr/local/bin/bench", "nothing"];
-const DYNAMIC: &[&str] = &["/usr/bin/true"];
+/// Ends at once and needs no loader.
+const STATIC: &str = "/usr/local/bin/bench-nothing";
+const DYNAMIC: &str = "/usr/bin/true";
 
 /// What is asked of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +81,8 @@ fn open_and_close(path: &std::ffi::CStr) -> Result<()> {
     Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map(drop)?)
 }
 
-fn spawn(argv: &[&str]) -> Result<()> {
-    let status = Command::new(argv[0])
-        .args(&argv[1..])
-        .env_clear()
-        .stdin(Stdio::inherit())
-        .status()
-        .with_context(|| argv[0].to_owned())?;
-    ensure!(status.success(), "{} ended with {status}", argv[0]);
+fn spawn(program: &str) -> Result<()> {
+    let status = Command::new(program).env_clear().status().with_context(|| program.to_owned())?;
+    ensure!(status.success(), "{program} ended with {status}");
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use guest::bench::{Operation, Share};
 use libbpf_rs::query::ProgInfoIter;
 
-use crate::measure::RUNS;
+use crate::measure;
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
@@ -47,6 +47,7 @@ impl Shares {
 
     /// What each program that ran took of one operation, the dearest first.
     pub(crate) fn since(&self, operation: Operation) -> Vec<Share> {
+        let performed = measure::runs(operation);
         let now = Self::before();
         let mut shares: Vec<Share> = now
             .programs
@@ -55,12 +56,12 @@ impl Shares {
                 let before = self.programs.get(id)?;
                 let runs = after.runs - before.runs;
                 // What ran less often belongs to something else.
-                (runs >= u64::from(RUNS)).then(|| Share {
+                (runs >= u64::from(performed)).then(|| Share {
                     operation,
                     program: after.name.clone(),
-                    runs: f64::from(u32::try_from(runs).unwrap_or(u32::MAX)) / f64::from(RUNS),
+                    runs: f64::from(u32::try_from(runs).unwrap_or(u32::MAX)) / f64::from(performed),
                     instructions: after.time.saturating_sub(before.time).as_secs_f64() * 1e9
-                        / f64::from(RUNS),
+                        / f64::from(performed),
                 })
             })
             .collect();

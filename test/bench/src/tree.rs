@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::measure::RUNS;
+use crate::measure::MOST_RUNS;
 
 /// A tree of one arm. Every file's path has nine components.
 #[derive(Debug, Clone)]
@@ -42,13 +42,13 @@ impl Tree {
     /// One file in each of many directories.
     pub(crate) fn new_directories(&self) -> Vec<PathBuf> {
         let around = self.root.join("app-17/releases/current/etc");
-        (0..RUNS).map(|i| around.join(format!("part-{i:04}/settings.conf"))).collect()
+        (0..MOST_RUNS).map(|i| around.join(format!("part-{i:04}/settings.conf"))).collect()
     }
 
     /// Many files in one directory.
     pub(crate) fn known_directory(&self) -> Vec<PathBuf> {
         let directory = self.root.join("app-17/releases/current/etc/conf.d");
-        (0..RUNS).map(|i| directory.join(format!("settings-{i:04}.conf"))).collect()
+        (0..MOST_RUNS).map(|i| directory.join(format!("settings-{i:04}.conf"))).collect()
     }
 
     /// What a rule forbids next to the files that are measured.

@@ -22,6 +22,7 @@ use crate::{
 };
 
 const GUEST_PROGRAM: &str = "/usr/local/bin/bench";
+const STARTED_PROGRAM: &str = "/usr/local/bin/bench-nothing";
 const PARSER: &str = "usr/sbin/apparmor_parser";
 /// The suite of the root disk: the parser finds its libraries there.
 const PARSER_PACKAGE: &str = "apparmor/trixie";
@@ -90,11 +91,10 @@ fn machine(checkout: &Checkout, series: Series) -> Result<Machine> {
     let mut machine = Machine::new(checkout, kernel, Host::get(checkout)?)?;
     machine.icount = true;
     machine.deadline = DEADLINE;
+    let [bench, nothing] = step("building the measuring program", || binaries::bench(checkout))?;
     machine.files = vec![
-        (
-            step("building the measuring program", || binaries::bench(checkout))?,
-            GUEST_PROGRAM.into(),
-        ),
+        (bench, GUEST_PROGRAM.into()),
+        (nothing, STARTED_PROGRAM.into()),
         (apparmor_parser(checkout)?, Path::new("/").join(PARSER)),
     ];
     Ok(machine)
