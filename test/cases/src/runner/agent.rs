@@ -235,11 +235,11 @@ impl Agent {
     }
 
     fn reload(&mut self) -> Result<()> {
-        self.write_config()?;
-        let Some(child) = self.child.as_ref() else { return Ok(()) };
         let path = Path::new(RUN_DIR).join("config-in-force.json");
         // The agent writes it anew once the new keys are in force.
         let _ = fs::remove_file(&path);
+        self.write_config()?;
+        let Some(child) = self.child.as_ref() else { return Ok(()) };
         if let Some(pid) = pid_of(child) {
             kill_process(pid, Signal::HUP)?;
         }
@@ -352,6 +352,9 @@ impl Agent {
 
     /// Copies the console of the present case.
     pub(crate) fn leave_evidence(&self, directory: &Path) {
+        if self.choice == Choice::None {
+            return;
+        }
         let copy = || -> Result<()> {
             let mut console = File::open(console())?;
             console.seek(SeekFrom::Start(self.console_from))?;
