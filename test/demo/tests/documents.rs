@@ -1,8 +1,6 @@
 //! What the documents promise is there.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::{
     fs,
     path::{Path, PathBuf},
