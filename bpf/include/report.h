@@ -141,10 +141,13 @@ static __always_inline __u32 copy_arguments(struct message *m, __u32 at, struct 
 	barrier_var(behind);
 	if (!from || behind >= MESSAGE_PATH + MESSAGE_ARGS)
 		return first;
+	if (rest > MESSAGE_REST - 1)
+		rest = MESSAGE_REST - 1;
 	barrier_var(rest);
-	if (bpf_probe_read_kernel(&m->data[behind], rest & (MESSAGE_ARGS - 1), (void *)from))
+	rest &= MESSAGE_REST - 1;
+	if (bpf_probe_read_kernel(&m->data[behind], rest, (void *)from))
 		return first;
-	return size;
+	return first + rest;
 }
 
 /* Sends what new_report() began. */
