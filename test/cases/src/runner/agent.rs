@@ -4,13 +4,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use feed::{PolicyStatus, client::Client};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -145,25 +144,34 @@ impl Agent {
             .spawn()
             .context("cannot start `kubearmor agent`")?;
         self.pid = child.id();
-        let since = Instant::now();
-        let ready = Path::new(RUN_DIR).join("ready");
-        while !ready.exists() {
-            if let Some(status) = child.try_wait()? {
-                let signal = status.signal().map(|signal| format!(", signal {signal}"));
-                bail!("the agent ended while starting: {status}{}", signal.unwrap_or_default());
-            }
-            if since.elapsed() > START {
-                let _ = child.kill();
-                let _ = child.wait();
-                bail!("the agent was not ready within {START:?}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        let ended = self.await_ready(&mut child);
+        if ended.is_err() {
+            let _ = child.kill();
+            let _ = child.wait();
+        } else {
+            self.child = Some(child);
         }
-        self.child = Some(child);
+        ended
+    }
+
+    /// Subscribes as early as the agent answers: under a loop of refusals its first alerts come before it is ready, and
+    /// then throttling silences the rule.
+    fn await_ready(&mut self, child: &mut Child) -> Result<()> {
         if self.runtime.is_none() {
             self.runtime = Some(runtime()?);
         }
-        self.events.subscribe(self.runtime()?)
+        let since = Instant::now();
+        let ready = Path::new(RUN_DIR).join("ready");
+        let mut subscribed = false;
+        while !(subscribed && ready.exists()) {
+            if let Some(status) = child.try_wait()? {
+                bail!("the agent ended while starting: {status}");
+            }
+            subscribed = subscribed || self.events.subscribe(self.runtime()?).is_ok();
+            ensure!(since.elapsed() < START, "the agent was not ready within {START:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     /// Ends the agent in good order.
