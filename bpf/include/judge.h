@@ -154,4 +154,14 @@ static __always_inline __u32 current_source(struct label *label, __u32 base, __u
 	return label->image == image ? label->source : find_source(label, base, image);
 }
 
+/*
+ * True if it takes no more than a look to see that no rule has a say about an object: what most accesses come down
+ * to. False also where the subject's source class must be looked up first.
+ */
+static __always_inline bool no_plan(const struct subject *s, __u32 table_at, __u32 row)
+{
+	return row && s->label->image == s->image &&
+	       !plan_of(s->base, table_at, path_class(s->base, row), s->label->source);
+}
+
 #endif

@@ -83,7 +83,8 @@ static __always_inline __u32 known_row(struct subject *s, struct dentry *dentry,
 		STEP_EIGHT(bytes[1]);
 		if (len > 16) {
 			STEP_EIGHT(bytes[2]);
-			STEP_EIGHT(bytes[3]);
+			if (len > 24)
+				STEP_EIGHT(bytes[3]);
 		}
 	}
 	return sequences() == before ? row : 0;

@@ -10,7 +10,7 @@
 #include "kernel.h"
 #include "records.h"
 
-#define ARENA_WORDS (1u << 23)
+#define ARENA_WORDS (1u << 24) /* two of the largest images, because an update needs both for a moment */
 #define ARENA_MASK (ARENA_WORDS - 1)
 #define SLOTS (1u << 14)
 #define SLOT_MASK (SLOTS - 1)

@@ -148,7 +148,8 @@ static __always_inline void step_some(struct names *n)
 		STEP_EIGHT(b[1]);
 		if (len > 16) {
 			STEP_EIGHT(b[2]);
-			STEP_EIGHT(b[3]);
+			if (len > 24)
+				STEP_EIGHT(b[3]);
 		}
 	}
 	n->row = row;
