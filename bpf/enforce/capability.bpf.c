@@ -40,20 +40,21 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *ns, int
 		return 0;
 	if (acts_for_overlay(s.task, cred))
 		return 0;
-	struct verdict v = { .base = s.base };
-	v.plan = plan_of(s.base, IMAGE_AT_CAPABILITY, capability & (CAPABILITIES - 1), current_source(s.label, s.base, s.image));
-	v.terminal = has_terminal(s.task);
-	judge(&v);
-	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+	struct plan_query q = { .base = s.base, .facts = facts(s.task, NULL) };
+	__u32 rule;
+	q.plan = match_plan(s.base, IMAGE_AT_CAPABILITY, capability & (CAPABILITIES - 1),
+			    current_source(s.label, s.base, s.image));
+	judge(&q);
+	if (!alerts_of(&q, &rule))
 		return 0;
-	int denied = v.outcome & STEP_DENY ? -EPERM : 0;
+	int denied = denies(&q) ? -EPERM : 0;
 	/* Only asking: the answer counts, but nothing was attempted. */
 	if (options & CAP_OPT_NOAUDIT)
 		return denied;
 	struct report *r = new_report(RECORD_ALERT, OP_CAPABLE, s.image);
 	if (!r)
 		return denied;
-	r->rule = v.rule;
+	r->rule = rule;
 	r->result = denied;
 	r->detail[0] = capability;
 	report();

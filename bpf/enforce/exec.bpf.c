@@ -58,20 +58,20 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 		return 0;
 
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	struct verdict v = { .base = base, .bprm = program };
+	struct plan_query q = { .base = base, .context = program };
+	__u32 rule;
 	if (t.status == WALK_UNRESOLVED) {
-		v.outcome = STEP_DENY;
-		v.rule = RULE_UNRESOLVED;
+		q.outcome = STEP_DENY;
+		q.rule = RULE_UNRESOLVED;
 	} else {
-		v.plan = plan_of(base, IMAGE_AT_EXEC, t.row ? path_class(base, t.row) : 0,
-				 current_source(label, base, image));
-		v.owner = owns(task, inode);
-		v.terminal = has_terminal(task);
-		judge(&v);
+		q.plan = match_plan(base, IMAGE_AT_EXEC, t.row ? match_class(base, t.row) : 0,
+				    current_source(label, base, image));
+		q.facts = facts(task, inode);
+		judge(&q);
 	}
-	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+	if (!alerts_of(&q, &rule))
 		return 0;
-	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	int denied = denies(&q) ? -EACCES : 0;
 	struct report *r = new_report(RECORD_ALERT, OP_EXEC, image);
 	if (!r)
 		return denied;
@@ -79,7 +79,7 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 	r->mnt = t.mnt;
 	r->bprm = program;
 	r->args_max = MESSAGE_ARGS - 1;
-	r->rule = v.rule;
+	r->rule = rule;
 	r->result = denied;
 	r->owner = BPF_CORE_READ(inode, i_uid.val);
 	r->detail[0] = BPF_CORE_READ(bprm, argc);

@@ -31,6 +31,8 @@ int BPF_PROG(on_open, struct file *file, int ret)
 		.operation = OP_OPEN,
 		.flags = flags,
 	};
+	if (!(flags & (O_WRONLY | O_RDWR | O_TRUNC)) && no_plan(&s, IMAGE_AT_READ, a.row))
+		return 0;
 	if (flags & (O_WRONLY | O_RDWR | O_TRUNC)) {
 		a.change = 1;
 		if (guard(&a))
@@ -63,5 +65,7 @@ int BPF_PROG(on_getattr, const struct path *path, int ret)
 		.operation = OP_GETATTR,
 		.metadata = 1,
 	};
+	if (no_plan(&s, IMAGE_AT_READ, a.row))
+		return 0;
 	return guard(&a) ? -EACCES : 0;
 }

@@ -5,79 +5,33 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define IPPROTO_ICMP 1
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPPROTO_ICMPV6 58
-#define IPPROTO_SCTP 132
-#define IPPROTO_UDPLITE 136
-#define IPPROTO_MPTCP 262
-
-#define SOCK_STREAM 1
-#define SOCK_DGRAM 2
-#define SOCK_RAW 3
-#define SOCK_RDM 4
-#define SOCK_SEQPACKET 5
-#define SOCK_DCCP 6
-#define SOCK_PACKET 10
-
 struct endpoint {
 	__u16 family;
 	__u16 port;
 	__u8 address[16];
 };
 
-static __always_inline __u32 protocol_class(__u32 family, __u32 type, __u32 protocol)
-{
-	if (family == AF_PACKET)
-		return 0;
-	switch (protocol) {
-	case 0:
-		return type == SOCK_STREAM ? 1 : type == SOCK_DGRAM ? 2 : type == SOCK_SEQPACKET ? 5 : 0;
-	case IPPROTO_TCP:
-	case IPPROTO_MPTCP:
-		return 1;
-	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-		return 2;
-	case IPPROTO_ICMP:
-		return 3;
-	case IPPROTO_ICMPV6:
-		return 4;
-	case IPPROTO_SCTP:
-		return 5;
-	}
-	return 0;
-}
-
-static __always_inline __u32 type_class(__u32 type)
-{
-	return type == SOCK_PACKET ? 7 : type <= SOCK_DCCP ? type : 0;
-}
-
 static __always_inline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u32 operation,
 				   const struct endpoint *peer)
 {
 	struct subject s = {};
-	if (family != AF_INET && family != AF_INET6 && family != AF_PACKET)
-		return 0;
-	if (!governed(&s))
+	int class = match_socket(family, type, protocol);
+	if (class < 0 || !governed(&s))
 		return 0;
 	if (!word(s.base + IMAGE_AT_SOCKET))
 		return 0;
-	__u32 group = family == AF_PACKET ? SOCKET_FAMILY_PACKET : SOCKET_FAMILY_INET;
-	__u32 class = SOCKET_CLASS(group, type_class(type), protocol_class(family, type, protocol));
-	struct verdict v = { .base = s.base };
-	v.plan = plan_of(s.base, IMAGE_AT_SOCKET, class & (SOCKET_CLASSES - 1), current_source(s.label, s.base, s.image));
-	v.terminal = has_terminal(s.task);
-	judge(&v);
-	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+	struct plan_query q = { .base = s.base, .facts = facts(s.task, NULL) };
+	__u32 rule;
+	q.plan = match_plan(s.base, IMAGE_AT_SOCKET, class & (SOCKET_CLASSES - 1),
+			    current_source(s.label, s.base, s.image));
+	judge(&q);
+	if (!alerts_of(&q, &rule))
 		return 0;
-	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	int denied = denies(&q) ? -EACCES : 0;
 	struct report *r = new_report(RECORD_ALERT, operation, s.image);
 	if (!r)
 		return denied;
-	r->rule = v.rule;
+	r->rule = rule;
 	r->result = denied;
 	r->detail[0] = family;
 	r->detail[1] = type;

@@ -93,14 +93,13 @@ static long check_byte(__u32 index, struct loop *loop)
 		return 1;
 	}
 	if (byte) {
-		__u8 class = ((__u8 *)arena)[(r->map + byte) & (ARENA_WORDS * 4 - 1)];
-		r->row = word(r->base + r->row + class);
+		r->row = match_step(r->base, r->map, r->row, byte);
 		return 0;
 	}
 	if (r->first) {
 		r->first = 0;
 	} else {
-		__u32 class = word(r->base + r->row) & ROW_CLASS_MASK;
+		__u32 class = match_class(r->base, r->row);
 		__u32 bits = word(r->base + r->set + ((class >> 5) & (ARG_SET_WORDS - 1)));
 		if (!class || !(bits >> (class & 31) & 1)) {
 			r->outside = 1;
@@ -123,7 +122,7 @@ __noinline int arguments_in_set(__u32 base, __u32 set, __u64 program)
 	struct argument_reader *r = &loop.scratch->arguments;
 	begin_arguments(r, (struct linux_binprm *)program);
 	r->base = base;
-	r->map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
+	r->map = IMAGE_MAP(base);
 	r->start = word(base + IMAGE_AT_ARG_START);
 	r->row = r->start;
 	r->set = word(base + IMAGE_AT_ARG_SETS) + set * ARG_SET_WORDS;

@@ -26,34 +26,34 @@ __noinline int guard(struct access *a)
 	}
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct inode *owner = (const struct inode *)a->owner;
-	struct verdict v = { .base = a->base };
+	struct plan_query q = { .base = a->base };
+	__u32 rule;
 	if (unresolved) {
-		v.outcome = STEP_DENY;
-		v.rule = RULE_UNRESOLVED;
+		q.outcome = STEP_DENY;
+		q.rule = RULE_UNRESOLVED;
 	} else {
 		struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
 		if (!label)
 			return 0;
 		__u32 source = current_source(label, a->base, a->image);
-		v.plan = plan_of(a->base, table, path_class(a->base, row), source);
-		if (!v.plan)
+		q.plan = match_plan(a->base, table, match_class(a->base, row), source);
+		if (!q.plan)
 			return 0;
-		v.owner = owns(task, owner);
-		v.terminal = has_terminal(task);
-		judge(&v);
+		q.facts = facts(task, owner);
+		judge(&q);
 	}
-	if (!(v.outcome & (STEP_DENY | STEP_ALERT)))
+	if (!alerts_of(&q, &rule))
 		return 0;
-	if (a->metadata && (!(v.outcome & STEP_DENY) || v.outcome & STEP_POSTURE))
+	if (a->metadata && (!denies(&q) || q.outcome & STEP_POSTURE))
 		return 0;
-	int denied = v.outcome & STEP_DENY ? -EACCES : 0;
+	int denied = denies(&q) ? -EACCES : 0;
 	struct report *r = new_report(RECORD_ALERT, a->operation, a->image);
 	a->alerted = 1;
 	if (!r)
 		return denied;
 	r->dentry = a->dentry;
 	r->mnt = a->mnt;
-	r->rule = v.rule;
+	r->rule = rule;
 	r->result = denied;
 	r->owner = BPF_CORE_READ(owner, i_uid.val);
 	r->flags = unresolved ? RECORD_UNRESOLVED : 0;

@@ -10,27 +10,6 @@
 #include "state.h"
 #include "walk.h"
 
-struct verdict {
-	__u32 base;
-	__u32 plan;
-	__u32 at;       /* first step of the list under way */
-	__u32 audits;   /* the list under way is the audit list */
-	__u32 owner;
-	__u32 terminal;
-	__u32 outcome;  /* 0, STEP_DENY or STEP_ALERT, with STEP_POSTURE */
-	__u32 rule;
-	__u64 bprm;     /* of an exec, else 0 */
-};
-
-static __always_inline __u32 plan_of(__u32 base, __u32 table_at, __u32 class, __u32 source)
-{
-	__u32 table = word(base + table_at);
-	if (!table)
-		return 0;
-	__u32 line = word(base + table + class);
-	return line ? word(base + line + source) : 0;
-}
-
 static __always_inline bool has_terminal(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, signal, tty) != NULL;
@@ -41,53 +20,46 @@ static __always_inline bool owns(struct task_struct *task, const struct inode *i
 	return BPF_CORE_READ(task, cred, fsuid.val) == BPF_CORE_READ(inode, i_uid.val);
 }
 
-static long judge_step(__u32 index, struct verdict *v)
+static long judge_step(__u32 index, struct plan_query *query)
 {
-	__u32 step = word(v->base + v->at + 2 * index);
-	if (step & STEP_IF_OWNER && !v->owner)
-		return 0;
-	if (step & STEP_IF_NOT_OWNER && v->owner)
-		return 0;
-	if (step & STEP_IF_TERMINAL && !v->terminal)
-		return 0;
-	if (step & (STEP_IF_ARGS_IN | STEP_IF_ARGS_NOT_IN)) {
-		bool in = v->bprm && arguments_in_set(v->base, step >> STEP_ARG_SET_SHIFT, v->bprm);
-		if (step & STEP_IF_ARGS_IN ? !in : in)
-			return 0;
-	}
-	v->outcome = step & (STEP_DENY | STEP_ALERT | STEP_POSTURE);
-	v->rule = word(v->base + v->at + 2 * index + 1);
-	return 1;
+	return plan_step(index, query);
 }
 
-/* Walks the plan; owner, terminal and bprm are only looked at where a step asks for them. */
-__noinline int judge(struct verdict *q)
+/* Walks the plan with the matcher that the host's tests compare with the law. */
+__noinline int judge(struct plan_query *query)
 {
-	if (!q)
+	if (!query || !query->plan)
 		return 0;
-	q->outcome = 0;
-	q->rule = 0;
-	if (!q->plan)
-		return 0;
-	struct verdict v = *q;
-	__u32 head = word(v.base + v.plan);
-	__u32 verdicts = head & 0xffff;
-	__u32 audits = head >> 16;
-	v.at = v.plan + 1;
-	if (verdicts)
-		bpf_loop(verdicts, judge_step, &v, 0);
-	if (!(v.outcome & STEP_DENY) && audits) {
-		q->outcome = v.outcome;
-		q->rule = v.rule;
-		v.outcome = 0;
-		v.at = v.plan + 1 + 2 * verdicts;
-		bpf_loop(audits, judge_step, &v, 0);
-		if (!v.outcome)
-			return q->outcome;
+	struct plan_query q = *query;
+	bpf_loop(PLAN_MAX_STEPS, judge_step, &q, 0);
+	query->found = q.found;
+	query->outcome = q.outcome;
+	query->rule = q.rule;
+	query->audit_rule = q.audit_rule;
+	return 0;
+}
+
+/* What may be asked of a subject by a step. */
+static __always_inline __u32 facts(struct task_struct *task, const struct inode *object)
+{
+	__u32 held = object && owns(task, object) ? STEP_IF_OWNER : STEP_IF_NOT_OWNER;
+	return has_terminal(task) ? held | STEP_IF_TERMINAL : held;
+}
+
+static __always_inline bool denies(const struct plan_query *query)
+{
+	return query->outcome & STEP_DENY;
+}
+
+/* Something is to be reported: a denial, a posture, or an audit rule, which takes a posture's place. */
+static __always_inline bool alerts_of(const struct plan_query *query, __u32 *rule)
+{
+	if (!denies(query) && query->found & PLAN_AUDITED) {
+		*rule = query->audit_rule;
+		return true;
 	}
-	q->outcome = v.outcome;
-	q->rule = v.rule;
-	return v.outcome;
+	*rule = query->rule;
+	return query->outcome & (STEP_DENY | STEP_ALERT);
 }
 
 /*
@@ -124,7 +96,7 @@ static __always_inline __u32 source_of_row(__u32 base, __u32 row)
 {
 	if (!row)
 		return 0;
-	return word(base + word(base + IMAGE_AT_SOURCES) + path_class(base, row));
+	return match_source(base, match_class(base, row));
 }
 
 /* Looks the subject's source class up under the present image and keeps it in its label. */
@@ -152,6 +124,16 @@ static __always_inline __u32 find_source(struct label *label, __u32 base, __u32 
 static __always_inline __u32 current_source(struct label *label, __u32 base, __u32 image)
 {
 	return label->image == image ? label->source : find_source(label, base, image);
+}
+
+/*
+ * True if it takes no more than a look to see that no rule has a say about an object: what most accesses come down
+ * to. False also where the subject's source class must be looked up first.
+ */
+static __always_inline bool no_plan(const struct subject *s, __u32 table_at, __u32 row)
+{
+	return row && s->label->image == s->image &&
+	       !match_plan(s->base, table_at, match_class(s->base, row), s->label->source);
 }
 
 #endif

@@ -19,7 +19,6 @@
 
 #define AF_INET 2
 #define AF_INET6 10
-#define AF_PACKET 17
 
 /* include/linux/fs.h, include/uapi/asm-generic/fcntl.h */
 #define O_WRONLY 01

@@ -75,15 +75,16 @@ static __always_inline __u32 known_row(struct subject *s, struct dentry *dentry,
 		return 0;
 	barrier_var(len);
 	bytes[0] = bytes[1] = bytes[2] = bytes[3] = 0;
-	__u32 map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
-	__u32 row = next_row(base, map, want->row, '/');
+	__u32 map = IMAGE_MAP(base);
+	__u32 row = match_step(base, map, want->row, '/');
 	bpf_probe_read_kernel(bytes, len & 63, dentry->d_name.name);
-	STEP_EIGHT(bytes[0]);
+	MATCH_EIGHT(base, map, row, bytes[0]);
 	if (len > 8) {
-		STEP_EIGHT(bytes[1]);
+		MATCH_EIGHT(base, map, row, bytes[1]);
 		if (len > 16) {
-			STEP_EIGHT(bytes[2]);
-			STEP_EIGHT(bytes[3]);
+			MATCH_EIGHT(base, map, row, bytes[2]);
+			if (len > 24)
+				MATCH_EIGHT(base, map, row, bytes[3]);
 		}
 	}
 	return sequences() == before ? row : 0;

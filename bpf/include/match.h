@@ -6,6 +6,8 @@
  * The includer defines, before including:
  *   IMAGE_BASE              the type by which it holds an image's base
  *   IMAGE_WORD(base, index) one word of the image, any bounds check or mask included
+ *   IMAGE_MAP(base)         where the byte class map is, as a number of the includer's choice
+ *   IMAGE_CLASS(base, map, byte) the byte class of a byte
  *   PLAN_CONTEXT            the type of what PLAN_ARGUMENTS_IN needs
  *   PLAN_ARGUMENTS_IN(query, set)  whether every argument after argv[0] is in the set; asked where a step wants it
  */
@@ -18,26 +20,32 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
-/* The row behind one byte. `map` is IMAGE_WORD(base, IMAGE_AT_BYTECLASS). */
+/* The row behind one byte. `map` is IMAGE_MAP(base). */
 static __always_inline __u32 match_step(IMAGE_BASE base, __u32 map, __u32 row, __u8 byte)
 {
-	__u32 classes = IMAGE_WORD(base, map + (byte >> 2));
-
-	return IMAGE_WORD(base, row + (classes >> (8 * (byte & 3)) & 0xff));
+	return IMAGE_WORD(base, row + IMAGE_CLASS(base, map, byte));
 }
 
 /* The row behind eight bytes, the first one lowest. NUL bytes change nothing, so the last word of a name is padded. */
-static __always_inline __u32 match_eight(IMAGE_BASE base, __u32 map, __u32 row, __u64 bytes)
-{
-	row = match_step(base, map, row, bytes);
-	row = match_step(base, map, row, bytes >> 8);
-	row = match_step(base, map, row, bytes >> 16);
-	row = match_step(base, map, row, bytes >> 24);
-	row = match_step(base, map, row, bytes >> 32);
-	row = match_step(base, map, row, bytes >> 40);
-	row = match_step(base, map, row, bytes >> 48);
-	return match_step(base, map, row, bytes >> 56);
-}
+#define MATCH_EIGHT(base, map, row, eight)            \
+	do {                                          \
+		__u64 bytes_left = (eight);           \
+		MATCH_NEXT(base, map, row); /* 1 */   \
+		MATCH_NEXT(base, map, row); /* 2 */   \
+		MATCH_NEXT(base, map, row); /* 3 */   \
+		MATCH_NEXT(base, map, row); /* 4 */   \
+		MATCH_NEXT(base, map, row); /* 5 */   \
+		MATCH_NEXT(base, map, row); /* 6 */   \
+		MATCH_NEXT(base, map, row); /* 7 */   \
+		MATCH_NEXT(base, map, row); /* 8 */   \
+		(void)bytes_left;                     \
+	} while (0)
+
+/* Without the barrier the compiler prepares all eight bytes first and runs out of registers, then of stack. */
+#define MATCH_NEXT(base, map, row)                                 \
+	row = match_step(base, map, row, (__u8)bytes_left);        \
+	__asm__ volatile("" : "+r"(row));                          \
+	bytes_left >>= 8
 
 static __always_inline __u32 match_class(IMAGE_BASE base, __u32 row)
 {
@@ -138,7 +146,7 @@ static __always_inline long plan_step(__u32 at, struct plan_query *query)
 	__u32 counts = IMAGE_WORD(query->base, query->plan);
 	__u32 verdicts = counts & 0xffff;
 	__u32 step = query->plan + 1 + 2 * at;
-	__u32 word;
+	__u32 conditions;
 
 	if (!query->plan || at >= verdicts + (counts >> 16))
 		return 1;
@@ -146,12 +154,12 @@ static __always_inline long plan_step(__u32 at, struct plan_query *query)
 		return 0;
 	if (query->outcome & STEP_DENY)
 		return 1;
-	word = IMAGE_WORD(query->base, step);
-	if (!plan_holds(query, word))
+	conditions = IMAGE_WORD(query->base, step);
+	if (!plan_holds(query, conditions))
 		return 0;
 	if (at < verdicts) {
 		query->found |= PLAN_DECIDED;
-		query->outcome = word;
+		query->outcome = conditions;
 		query->rule = IMAGE_WORD(query->base, step + 1);
 		return 0;
 	}

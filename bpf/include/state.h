@@ -10,7 +10,7 @@
 #include "kernel.h"
 #include "records.h"
 
-#define ARENA_WORDS (1u << 23)
+#define ARENA_WORDS (1u << 24) /* two of the largest images, because an update needs both for a moment */
 #define ARENA_MASK (ARENA_WORDS - 1)
 #define SLOTS (1u << 14)
 #define SLOT_MASK (SLOTS - 1)
@@ -255,6 +255,17 @@ static __always_inline __u32 word(__u32 index)
 {
 	return arena[index & ARENA_MASK];
 }
+
+__noinline int arguments_in_set(__u32 base, __u32 set, __u64 program);
+
+#define IMAGE_BASE __u32
+#define IMAGE_WORD(base, index) word((base) + (index))
+#define IMAGE_MAP(base) (((base) + word((base) + IMAGE_AT_BYTECLASS)) << 2)
+#define IMAGE_CLASS(base, map, byte) (((__u8 *)arena)[((map) + (__u8)(byte)) & (ARENA_WORDS * 4 - 1)])
+#define PLAN_CONTEXT __u64 /* the linux_binprm of an exec, else 0 */
+#define PLAN_ARGUMENTS_IN(query, set) \
+	((query)->context && arguments_in_set((query)->base, set, (query)->context))
+#include "match.h"
 
 /* The subject of a hook: who acts, and by which image it is judged. */
 struct subject {

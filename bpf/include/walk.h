@@ -104,27 +104,10 @@ static long climb_one(__u32 index, struct loop *loop)
 	return end;
 }
 
-static __always_inline __u32 next_row(__u32 base, __u32 map, __u32 row, __u8 byte)
-{
-	return word(base + row + ((__u8 *)arena)[(map + byte) & (ARENA_WORDS * 4 - 1)]);
-}
-
-/* Without the barrier the compiler prepares all eight bytes first and runs out of registers, then of stack. */
-#define STEP_EIGHT(eight)                                            \
-	do {                                                         \
-		__u64 e = (eight);                                   \
-		_Pragma("unroll") for (int byte = 0; byte < 8; byte++) \
-		{                                                    \
-			row = next_row(base, map, row, e);           \
-			barrier_var(row);                            \
-			e >>= 8;                                     \
-		}                                                    \
-	} while (0)
-
 static __always_inline void begin_names(struct names *n, __u32 base)
 {
 	n->base = base;
-	n->map = (base + word(base + IMAGE_AT_BYTECLASS)) << 2;
+	n->map = IMAGE_MAP(base);
 	n->row = word(base + IMAGE_AT_START);
 	n->left = 0;
 }
@@ -143,12 +126,13 @@ static __always_inline void step_some(struct names *n)
 	barrier_var(len);
 	len &= sizeof(n->bytes) - 1;
 	bpf_probe_read_kernel(b, len, (void *)n->name);
-	STEP_EIGHT(b[0]);
+	MATCH_EIGHT(base, map, row, b[0]);
 	if (len > 8) {
-		STEP_EIGHT(b[1]);
+		MATCH_EIGHT(base, map, row, b[1]);
 		if (len > 16) {
-			STEP_EIGHT(b[2]);
-			STEP_EIGHT(b[3]);
+			MATCH_EIGHT(base, map, row, b[2]);
+			if (len > 24)
+				MATCH_EIGHT(base, map, row, b[3]);
 		}
 	}
 	n->row = row;
@@ -167,7 +151,7 @@ static long step_chunk(__u32 index, struct loop *loop)
 
 static __always_inline void step_byte(struct names *n, __u8 byte)
 {
-	n->row = next_row(n->base, n->map, n->row, byte);
+	n->row = match_step(n->base, n->map, n->row, byte);
 }
 
 /* Thirty-two bytes at a turn: the next name, or more of a long one. */
@@ -286,11 +270,6 @@ static __always_inline bool unlinked(const struct dentry *dentry)
 static __always_inline bool probed_unlinked(const struct dentry *dentry)
 {
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
-}
-
-static __always_inline __u32 path_class(__u32 base, __u32 row)
-{
-	return word(base + row) & ROW_CLASS_MASK;
 }
 
 #endif

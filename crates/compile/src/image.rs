@@ -15,8 +15,8 @@ use crate::{
     subset::Automaton,
 };
 
-/// Upper limit of an image: 16 MiB.
-pub(crate) const MAX_WORDS: usize = 4 << 20;
+/// Upper limit of an image: 28 MiB. Two fit into the arena: an update needs both for a moment.
+pub(crate) const MAX_WORDS: usize = 7 << 20;
 
 /// Argument sets that a step can name.
 const MAX_ARGUMENT_SETS: usize = 1 << 16;

@@ -6,7 +6,7 @@ use rustix::thread::{MembarrierCommand, membarrier};
 use crate::shared::Mapping;
 
 /// `ARENA_WORDS`
-pub const ARENA_WORDS: u32 = 1 << 23;
+pub const ARENA_WORDS: u32 = 1 << 24;
 
 /// A part of the arena that holds one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

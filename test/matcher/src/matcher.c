@@ -14,6 +14,8 @@ static int arguments_in(const struct plan_query *query, __u32 set);
 
 #define IMAGE_BASE const __u32 *
 #define IMAGE_WORD(base, index) ((base)[index])
+#define IMAGE_MAP(base) ((base)[IMAGE_AT_BYTECLASS] * 4)
+#define IMAGE_CLASS(base, map, byte) (((const __u8 *)(base))[(map) + (byte)])
 #define PLAN_CONTEXT const struct matcher_request *
 #define PLAN_ARGUMENTS_IN(query, set) arguments_in(query, set)
 #include "match.h"
@@ -41,7 +43,7 @@ struct matcher_answer {
 
 static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
 {
-	__u32 map = IMAGE_WORD(image, IMAGE_AT_BYTECLASS);
+	__u32 map = IMAGE_MAP(image);
 	__u64 at = 0;
 
 	for (; at < text->size; at += 8) {
@@ -49,7 +51,7 @@ static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
 		__u64 word = 0;
 
 		memcpy(&word, text->bytes + at, left < 8 ? left : 8);
-		row = match_eight(image, map, row, word);
+		MATCH_EIGHT(image, map, row, word);
 	}
 	return match_class(image, row);
 }
