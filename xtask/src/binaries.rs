@@ -16,6 +16,9 @@ use crate::{
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the guest of a virtual machine finds in /usr/local/bin.
 const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
+/// Always built together: cargo would build what they share anew for every other selection of them.
+const PACKAGES: [&str; 8] =
+    ["kubearmor", "karmor", "probe", "guest", "cases", "demo", "bench", "sensor"];
 
 /// Arguments of `cargo xtask build`.
 #[derive(clap::Args)]
@@ -28,10 +31,9 @@ pub(crate) struct Arguments {
 /// `cargo xtask build`.
 pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<ExitCode> {
     let profile = if arguments.release { "release" } else { "dev" };
-    let packages = [&INSTALLED[..], &["guest"]].concat();
-    step("building the static programs", || build(checkout, &packages, profile))?;
+    step("building the static programs", || build(checkout, profile))?;
     let directory = directory(checkout, if arguments.release { "release" } else { "debug" });
-    for package in packages {
+    for package in INSTALLED {
         println!("{}", directory.join(package).display());
     }
     Ok(ExitCode::SUCCESS)
@@ -46,54 +48,28 @@ pub(crate) fn built(checkout: &Checkout) -> Vec<(&'static str, PathBuf)> {
         .collect()
 }
 
-/// Everything that is installed in a virtual machine, and one program more, whose path is returned; built for release
-/// when sources changed.
-pub(crate) fn with(checkout: &Checkout, package: &str) -> Result<PathBuf> {
-    build(checkout, &[&INSTALLED[..], &["guest", package]].concat(), "release")?;
-    Ok(directory(checkout, "release").join(package))
+/// A static program, built for release when sources changed.
+pub(crate) fn program(checkout: &Checkout, name: &str) -> Result<PathBuf> {
+    build(checkout, "release")?;
+    Ok(directory(checkout, "release").join(name))
 }
 
-/// The first process of the virtual machine, built when its sources changed.
-pub(crate) fn guest(checkout: &Checkout) -> Result<PathBuf> {
-    build(checkout, &["guest"], "release")?;
-    Ok(directory(checkout, "release").join("guest"))
-}
-
-/// The program that counts in the virtual machine and the one that it starts, built when their sources changed.
-pub(crate) fn bench(checkout: &Checkout) -> Result<[PathBuf; 2]> {
-    build(checkout, &["bench"], "release")?;
-    Ok(["bench", "bench-nothing"].map(|name| directory(checkout, "release").join(name)))
-}
-
-/// The program that runs behaviour cases, and the programs that cases need, built when their sources changed.
-pub(crate) fn cases(checkout: &Checkout, with_agent: bool) -> Result<PathBuf> {
-    let mut packages = vec!["probe", "cases"];
-    if with_agent {
-        packages.extend(["kubearmor", "karmor"]);
-    }
-    step("building the static programs", || build(checkout, &packages, "release"))?;
-    Ok(directory(checkout, "release").join("cases"))
-}
-
-/// The program that loads every kernel program and says what came of it, built when its sources
-/// changed.
+/// The program that loads every kernel program and says what came of it.
 pub(crate) fn load(checkout: &Checkout) -> Result<PathBuf> {
-    let mut cargo = cargo(checkout, "release");
-    cargo.args(["--package", "sensor", "--example", "load"]);
-    finish(&mut cargo, "the loader")?;
-    Ok(directory(checkout, "release").join("examples/load"))
+    program(checkout, "examples/load")
 }
 
 fn directory(checkout: &Checkout, profile: &str) -> PathBuf {
     checkout.target().join(TARGET).join(profile)
 }
 
-fn build(checkout: &Checkout, packages: &[&str], profile: &str) -> Result<()> {
+fn build(checkout: &Checkout, profile: &str) -> Result<()> {
     let mut cargo = cargo(checkout, profile);
-    for package in packages {
+    for package in PACKAGES {
         cargo.args(["--package", package]);
     }
-    finish(&mut cargo, &packages.join(", "))
+    cargo.args(["--bins", "--example", "load"]);
+    finish(&mut cargo, "the static programs")
 }
 
 /// Cargo, about to build for the static target.

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 /// `cargo xtask demo`: exit status 0 if everything was as expected.
 pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<ExitCode> {
     let since = Instant::now();
-    let program = step("building the static programs", || binaries::with(checkout, "demo"))?;
+    let program = step("building the static programs", || binaries::program(checkout, "demo"))?;
     let kernel = Kernel::get(checkout, arguments.kernel)?;
     let mut machine = Machine::new(checkout, kernel, Host::get(checkout)?)?;
     machine.containerd = true;

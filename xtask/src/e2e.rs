@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use crate::{
     binaries,
     checkout::Checkout,
+    program::step,
     vm::{Choice, Host, Kernel, Machine, Series},
 };
 
@@ -99,7 +100,7 @@ pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<Exit
     if !arguments.cases.is_dir() {
         bail!("{} is not a folder", arguments.cases.display());
     }
-    let runner = binaries::cases(checkout, arguments.enforcer != Enforcer::None)?;
+    let runner = step("building the static programs", || binaries::program(checkout, "cases"))?;
     let host = Host::get(checkout)?;
     let mut good = true;
     for series in arguments.kernel.series() {

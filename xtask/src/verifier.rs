@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 /// `cargo xtask verifier`.
 pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<ExitCode> {
-    let load = step("building the kernel programs and their loader", || binaries::load(checkout))?;
+    let load = step("building the static programs", || binaries::load(checkout))?;
     let host = Host::get(checkout)?;
     let mut accepted = true;
     for series in arguments.kernel.series() {

@@ -67,7 +67,7 @@ pub fn probe() -> Capabilities {
             name: "kernel type information",
             state: readable(
                 "/sys/kernel/btf/vmlinux",
-                "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (5.15 or later)",
+                "use a kernel of 5.17 or later that was built with CONFIG_DEBUG_INFO_BTF=y",
             ),
         },
         Capability {

@@ -91,7 +91,8 @@ fn machine(checkout: &Checkout, series: Series) -> Result<Machine> {
     let mut machine = Machine::new(checkout, kernel, Host::get(checkout)?)?;
     machine.icount = true;
     machine.deadline = DEADLINE;
-    let [bench, nothing] = step("building the measuring program", || binaries::bench(checkout))?;
+    let bench = step("building the static programs", || binaries::program(checkout, "bench"))?;
+    let nothing = binaries::program(checkout, "bench-nothing")?;
     machine.files = vec![
         (bench, GUEST_PROGRAM.into()),
         (nothing, STARTED_PROGRAM.into()),

@@ -78,7 +78,7 @@ impl Machine {
             containerd: false,
             files,
             deadline: Duration::from_mins(5),
-            init: binaries::guest(checkout)?,
+            init: binaries::program(checkout, "guest")?,
         })
     }
 
