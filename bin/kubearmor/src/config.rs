@@ -145,7 +145,7 @@ impl Default for Config {
             drop_resource_from_process_logs: false,
             match_args: true,
             enable_network_policy_enforcer: true,
-            on_hook_failure: "ignore".into(),
+            on_hook_failure: "deny".into(),
             state_dir: "/opt/kubearmor".into(),
             run_dir: "/run/kubearmor".into(),
             policy_dir: PathBuf::new(),
@@ -216,6 +216,22 @@ impl Config {
             (self.enable_ima, "enableIMA: events carry no hashes"),
             (self.enable_usb_device_handler, "enableUSBDeviceHandler: device rules do nothing"),
             (self.enable_kube_armor_state_agent, "enableKubeArmorStateAgent: no such service"),
+            (!self.match_args, "matchArgs: arguments are matched all the same"),
+            (self.drop_resource_from_process_logs, "dropResourceFromProcessLogs: resources stay"),
+            (!self.default_posture_logs, "defaultPostureLogs: postures raise alerts all the same"),
+            (
+                self.untracked_ns != Self::default().untracked_ns,
+                "untrackedNs: no namespace is left out",
+            ),
+            (
+                self.init_timeout != Self::default().init_timeout,
+                "initTimeout: no stage has a limit",
+            ),
+            (self.debug, "debug: set DEBUG=true in the environment for more output"),
+            (
+                self.on_hook_failure != Self::default().on_hook_failure,
+                "onHookFailure: there is no runtime hook yet whose failure could count",
+            ),
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, what)| what).collect()
     }

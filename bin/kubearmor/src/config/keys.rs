@@ -62,7 +62,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("dropResourceFromProcessLogs", "Leave the command line out of process logs"),
     ("matchArgs", "Honour allowedArgs"),
     ("enableNetworkPolicyEnforcer", "Enforce network policies"),
-    ("onHookFailure", "What a container start does while the agent cannot be asked: ignore, fail"),
+    ("onHookFailure", "What a container start does while the agent cannot be asked: deny, allow"),
     ("stateDir", "Where applied policies are kept"),
     ("runDir", "Where the agent's lock, pid and state in force are"),
     ("policyDir", "Directory of policy files that is followed"),
