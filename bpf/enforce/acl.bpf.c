@@ -2,8 +2,6 @@
 /* Access control lists, where they have hooks of their own (6.2 and later; before they are extended attributes). */
 #include "mounts.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 struct posix_acl;
 
 SEC("lsm/inode_set_acl")

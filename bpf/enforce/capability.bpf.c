@@ -3,8 +3,6 @@
 #include "judge.h"
 #include "report.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 #define CAP_SYS_RESOURCE 24
 
 /*

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Whose a task is: inherited at fork, given to tasks that were there before us by walking over all of them. */
-#include "state.h"
-
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+#include "session.h"
 
 SEC("lsm/task_alloc")
 int BPF_PROG(on_fork, struct task_struct *task, unsigned long flags, int ret)
@@ -51,9 +49,15 @@ int label_tasks(struct bpf_iter__task *ctx)
 	}
 	label = bpf_task_storage_get(&labels, task, &fresh, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (label) {
+		if (!label->exec) {
+			label->exec = early_exec(task);
+			label->parent_exec = early_exec(BPF_CORE_READ(task, real_parent));
+		}
 		label->image = 0;
 		label->slot = fresh.slot;
 		label->generation = fresh.generation;
+		if (place)
+			settle(label, task, false);
 	}
 	return 0;
 }

@@ -3,8 +3,6 @@
 #include "guard.h"
 #include "known.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 SEC("lsm/file_open")
 int BPF_PROG(on_open, struct file *file, int ret)
 {

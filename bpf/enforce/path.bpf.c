@@ -2,8 +2,6 @@
 /* Changes that name their object by path: creating, removing, renaming, linking, truncating, mode and owner. */
 #include "guard.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 static __always_inline int change(const struct vfsmount *mnt, struct dentry *dentry,
 				  const struct inode *owner, __u16 operation)
 {

@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Sockets of IPv4, IPv6 and packet families: creation, connect, bind, listen, accept, sending without connect. */
+#include "endpoint.h"
 #include "judge.h"
 #include "report.h"
-
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-struct endpoint {
-	__u16 family;
-	__u16 port;
-	__u8 address[16];
-};
 
 static __always_inline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u32 operation,
 				   const struct endpoint *peer)
@@ -50,22 +43,6 @@ static __always_inline int judge_existing(struct socket *sock, __u32 operation,
 	struct sock *sk = BPF_CORE_READ(sock, sk);
 	return judge_socket(BPF_CORE_READ(sk, __sk_common.skc_family), BPF_CORE_READ(sock, type),
 			    BPF_CORE_READ(sk, sk_protocol), operation, peer);
-}
-
-/* The address has been copied into the kernel by the time a hook sees it. */
-static __always_inline void read_endpoint(struct endpoint *e, const void *address, __u32 length)
-{
-	if (length < 8)
-		return;
-	bpf_probe_read_kernel(&e->family, 2, address);
-	if (e->family == AF_INET) {
-		bpf_probe_read_kernel(&e->port, 2, address + 2);
-		bpf_probe_read_kernel(e->address, 4, address + 4);
-	} else if (e->family == AF_INET6 && length >= 24) {
-		bpf_probe_read_kernel(&e->port, 2, address + 2);
-		bpf_probe_read_kernel(e->address, 16, address + 8);
-	}
-	e->port = __builtin_bswap16(e->port);
 }
 
 SEC("lsm/socket_create")

@@ -2,8 +2,6 @@
 /* Setting a file's times, as the hook is called since 6.9. */
 #include "times.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 SEC("lsm/inode_setattr")
 int BPF_PROG(on_setattr, struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attributes, int ret)
 {

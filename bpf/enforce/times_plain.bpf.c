@@ -2,10 +2,8 @@
 /* Setting a file's times, as the hook was called before 6.9: without the mount's id map. */
 #include "times.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 SEC("lsm/inode_setattr")
-int BPF_PROG(on_setattr, struct dentry *dentry, struct iattr *attributes, int ret)
+int BPF_PROG(on_setattr_plain, struct dentry *dentry, struct iattr *attributes, int ret)
 {
 	return ret ? ret : guard_times(dentry, attributes);
 }

@@ -2,8 +2,6 @@
 /* Extended attributes: setting and removing them. */
 #include "mounts.h"
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
 SEC("lsm/inode_setxattr")
 int BPF_PROG(on_setxattr, struct mnt_idmap *idmap, struct dentry *dentry, const char *name,
 	     const void *value, __u64 size, int flags, int ret)

@@ -13,6 +13,9 @@
  * Multi-call binaries. Where word 0 has ROW_MULTICALL set, the path is a multi-call binary; as an executable
  * (object of an exec, or subject) the walk goes on with "//" and the applet's name.
  *
+ * DNS names are stepped from IMAGE_AT_DNS_START, first label first and each with a dot before it, in lower case; of
+ * the bytes of a label, NUL, slash and dot are stepped as 255, which no rule's name has. The root is the empty name.
+ *
  * Plans. What is decided for one path class (or socket class, or capability) and one source class. Word 0 of a plan:
  * number of verdict steps in the low half, number of audit steps in the high half. Then the steps, two words each:
  * condition bits with an outcome, and a rule id. The first verdict step whose conditions all hold decides; if none
@@ -42,7 +45,13 @@
 #define IMAGE_AT_SOCKET 13    /* socket class -> offset of a line. 0: no network rules */
 #define IMAGE_AT_CAPABILITY 14 /* capability number (64) -> offset of a line. 0: no capability rules */
 #define IMAGE_AT_ARG_SETS 15  /* argument set -> bitmap of argument classes, ARG_SET_WORDS words each */
-#define IMAGE_HEADER_WORDS 16
+#define IMAGE_AT_PRESET 20    /* PRESET_* -> offset of a line. 0: no presets */
+#define IMAGE_AT_DNS 24       /* path class of a DNS name -> offset of a line. 0: no DNS rules */
+#define IMAGE_AT_DNS_START 25 /* row of the start state for DNS names */
+#define IMAGE_AT_DNS_UNREADABLE 26 /* offset of the line for queries whose name cannot be read */
+#define IMAGE_AT_SYSCALL 27   /* number of a call's name (512) -> offset of a line. 0: no rule on calls alone */
+#define IMAGE_AT_SYSCALL_PATH 28 /* likewise -> 0, or SYSCALL_OPENS and the offset of: path class -> line */
+#define IMAGE_HEADER_WORDS 32
 
 /* IMAGE_AT_FLAGS */
 #define IMAGE_HAS_PROCESS 1
@@ -51,6 +60,9 @@
 #define IMAGE_HAS_CAPABILITY 8
 #define IMAGE_HAS_ARGUMENTS 16
 #define IMAGE_HAS_MULTICALL 32
+#define IMAGE_HAS_PRESET 256
+#define IMAGE_HAS_DNS 64
+#define IMAGE_HAS_SYSCALL 128
 
 #define ROW_CLASS_MASK 0x00ffffff
 #define ROW_MULTICALL 0x80000000
@@ -83,5 +95,16 @@
 #define SOCKET_CLASSES 128
 
 #define CAPABILITIES 64
+
+/* Presets. Their plans are the same for every source class. */
+#define PRESET_ANONYMOUS_MAP_EXEC 0
+#define PRESET_FILELESS_EXEC 1
+#define PRESET_PROTECT_ENV 2
+#define PRESET_EXEC 3
+#define PRESET_PROTECT_PROC 4
+#define PRESETS 8
+/* Calls are numbered by their names' place in the sorted list of all names, the same on every architecture. */
+#define SYSCALLS 512
+#define SYSCALL_OPENS 0x80000000 /* the call opens its path, and creates it only by the way */
 
 #endif

@@ -62,6 +62,15 @@ static __always_inline bool alerts_of(const struct plan_query *query, __u32 *rul
 	return query->outcome & (STEP_DENY | STEP_ALERT);
 }
 
+static long step_chunk(__u32 index, struct loop *loop)
+{
+	struct names *n = &loop->scratch->names;
+	if (!n->left)
+		return 1;
+	step_some(n);
+	return 0;
+}
+
 /*
  * The row of an executable in t->row; 0 if it has no name. From a multi-call binary's row the walk goes on with "//"
  * and the applet. `next`: it is about to run, so the applet is that of the arguments which have just been read.

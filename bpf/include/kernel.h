@@ -13,10 +13,14 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
 #define EPERM 1
 #define ENOMEM 12
 #define EACCES 13
+#define EINPROGRESS 115
 
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
 
@@ -26,6 +30,34 @@
 #define O_TRUNC 01000
 #define FMODE_READ 0x1
 #define FMODE_NOACCOUNT 0x20000000
+#define FMODE_EXEC 0x20 /* among the flags of an open: to execute it */
+
+/* include/linux/fs.h: made by the kernel for itself; never to be mounted by a user */
+#define SB_KERNMOUNT (1ul << 22)
+#define SB_NOUSER (1ul << 31)
+
+/* include/uapi/linux/magic.h */
+#define PROC_SUPER_MAGIC 0x9fa0
+#define TMPFS_MAGIC 0x01021994
+#define RAMFS_MAGIC 0x858458f6
+#define HUGETLBFS_MAGIC 0x958458f6
+
+/* include/uapi/asm-generic/mman-common.h, include/uapi/linux/mman.h */
+#define PROT_WRITE 2
+#define PROT_EXEC 4
+#define MAP_SHARED 1
+#define MAP_PRIVATE 2
+#define MAP_TYPE 0xf
+#define MAP_ANONYMOUS 0x20
+
+/* include/linux/mm.h */
+#define VM_WRITE 2
+#define VM_EXEC 4
+#define VM_SHARED 8
+
+/* include/uapi/linux/stat.h */
+#define S_IFMT 0170000
+#define S_IFCHR 0020000
 
 /* include/linux/mount.h */
 #define MNT_INTERNAL 0x4000
@@ -40,6 +72,9 @@
 #define ATTR_SIZE 8
 #define ATTR_ATIME 16
 #define ATTR_MTIME 32
+
+/* arch/x86/include/asm/thread_info.h: a call by the numbers of 32 bits */
+#define TS_COMPAT 2
 
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
@@ -63,8 +98,18 @@ struct list_head {
 	struct list_head *next;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_flags;
+	unsigned long s_magic;
 	struct list_head s_mounts;
 };
 
@@ -127,10 +172,21 @@ struct file {
 	struct inode *f_inode;
 	unsigned int f_flags;
 	unsigned int f_mode;
+	void *private_data;
+};
+
+/* A name that a system call was given, as the kernel copied it. */
+struct filename {
+	const char *name;
+};
+
+struct open_flags {
+	int open_flag;
 };
 
 struct fs_struct {
 	struct path root;
+	struct path pwd;
 };
 
 /* Two words of 32 bits before 6.3; the same bytes. */
@@ -154,12 +210,20 @@ struct mm_struct {
 	pgd_t *pgd;
 };
 
+struct task_struct;
+
+struct pid_namespace {
+	struct task_struct *child_reaper;
+};
+
 struct upid {
 	int nr;
+	struct pid_namespace *ns;
 };
 
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[1]; /* by PIDTYPE_* */
 	struct upid numbers[1];
 };
 
@@ -183,7 +247,18 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct thread_info {
+	__u32 status;
+};
+
+/* The registers at the entry of a system call. */
+struct pt_regs___call {
+	unsigned long di;
+	unsigned long orig_ax;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -197,7 +272,23 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[1]; /* by PIDTYPE_* */
 	struct css_set *cgroups;
+	__u64 start_boottime;
+};
+
+struct anon_vma;
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct anon_vma *anon_vma;
+	struct file *vm_file;
+};
+
+/* An inode of procfs; `pid` is of the process whose entry it is. */
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct linux_binprm {
@@ -208,8 +299,20 @@ struct linux_binprm {
 	int argc;
 };
 
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
 struct sock_common {
 	unsigned short skc_family;
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {

@@ -59,8 +59,8 @@ static __always_inline __u32 match_source(IMAGE_BASE base, __u32 path_class)
 }
 
 /*
- * The plan for an object in one of the tables: `table` is IMAGE_AT_EXEC, _READ, _CHANGE, _SOCKET or _CAPABILITY,
- * `object` the path class, socket class or capability number. 0 is the empty plan.
+ * The plan for an object in one of the tables: `table` is IMAGE_AT_EXEC, _READ, _CHANGE, _SOCKET, _CAPABILITY,
+ * _PRESET, _DNS or _SYSCALL, `object` the path class, socket class, preset or number. 0 is the empty plan.
  */
 static __always_inline __u32 match_plan(IMAGE_BASE base, __u32 table, __u32 object, __u32 source)
 {
@@ -106,6 +106,26 @@ static __always_inline int match_socket(__u32 family, __u32 type, __u32 protocol
 		protocol = 0;
 	}
 	return SOCKET_CLASS(SOCKET_FAMILY_INET, kind, protocol);
+}
+
+/* The plan for a system call by the number of its name; with a path, for the call on a path of that class. */
+static __always_inline __u32 match_syscall(IMAGE_BASE base, __u32 number, __u32 source)
+{
+	return match_plan(base, IMAGE_AT_SYSCALL, number & (SYSCALLS - 1), source);
+}
+
+static __always_inline __u32 match_syscall_path(IMAGE_BASE base, __u32 number, __u32 path_class,
+						__u32 source)
+{
+	__u32 calls = IMAGE_WORD(base, IMAGE_AT_SYSCALL_PATH);
+	__u32 lines;
+
+	if (!calls)
+		return 0;
+	lines = IMAGE_WORD(base, calls + (number & (SYSCALLS - 1))) & ~SYSCALL_OPENS;
+	if (!lines)
+		return 0;
+	return IMAGE_WORD(base, IMAGE_WORD(base, lines + path_class) + source);
 }
 
 #define PLAN_DECIDED 1

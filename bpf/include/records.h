@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the kernel tells user space. One record is one message of a ring buffer: this head, then `path_size` bytes
- * of path and `args_size` bytes of arguments. crates/wire repeats the layout; a test compares it with the object's
- * BTF.
+ * of path, `cwd_size` bytes of working directory and `args_size` bytes of arguments. crates/wire repeats the layout; a
+ * test compares it with the object's BTF.
  *
- * The path is a list of names, leaf first, each ended by a NUL: "ledger\0bank\0srv\0" is /srv/bank/ledger. The
- * arguments are as in memory, each ended by a NUL, argv[0] first; the last one lacks its NUL if it was cut.
+ * A path is a list of names, leaf first, each ended by a NUL: "ledger\0bank\0srv\0" is /srv/bank/ledger. The
+ * arguments are as in memory, each ended by a NUL, argv[0] first; the last one lacks its NUL if it was cut. The path
+ * of a DNS query is its name as in the message, a length before each label.
  */
 #ifndef KUBEARMOR_RECORDS_H
 #define KUBEARMOR_RECORDS_H
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 /* kind */
 #define RECORD_ALERT 1 /* a denial, or what an audit rule or posture reports */
 #define RECORD_EXEC 2  /* a governed process has become another program */
+#define RECORD_LOG 3   /* something visible that no rule speaks of */
 
 /* operation: the hook, as the alert's Data shows it */
 #define OP_EXEC 1
@@ -33,19 +35,41 @@
 #define OP_SETXATTR 14
 #define OP_GETATTR 15
 #define OP_MMAP 16
+#define OP_SETATTR 24
 #define OP_SOCKET_CREATE 32
 #define OP_SOCKET_CONNECT 33
 #define OP_SOCKET_SENDMSG 34
 #define OP_SOCKET_BIND 35
 #define OP_SOCKET_LISTEN 36
 #define OP_SOCKET_ACCEPT 37
+#define OP_DNS_QUERY 38
 #define OP_CAPABLE 64
+#define OP_SYSCALL 96
+/* presets */
+#define OP_ANONYMOUS_MAP_EXEC 112
+#define OP_FILELESS_EXEC 113
+#define OP_PROTECT_ENV 114
+#define OP_EXEC_PRESET 115
+#define OP_PROTECT_PROC 116
 
 /* flags */
 #define RECORD_PATH_CUT 1     /* the path did not fit */
 #define RECORD_ARGS_CUT 2     /* the arguments did not fit */
-#define RECORD_NO_NAME 4      /* the object has no name (any more): memfd, deleted file */
+#define RECORD_NO_NAME 4      /* the object never had a path; the record has what it calls itself, as "memfd:x" */
 #define RECORD_UNRESOLVED 8   /* the path could not be followed to the namespace's root */
+#define RECORD_VISIBLE 16     /* RECORD_EXEC: to be logged, too */
+#define RECORD_ASKED 32       /* the path is the text that was asked for: there is no object */
+#define RECORD_CWD_CUT 64     /* the working directory did not fit */
+#define RECORD_PROCFS 128     /* the path begins at the root of a procfs, wherever that is mounted */
+
+/* classes of events that a workload's visibility names */
+#define VISIBLE_PROCESS 1
+#define VISIBLE_FILE 2
+#define VISIBLE_NETWORK 4
+#define VISIBLE_CAPABILITIES 8
+
+/* syscall: not one of the machine's own numbers */
+#define NO_SYSCALL 0xffffffffu
 
 struct record {
 	__u16 version;
@@ -68,11 +92,19 @@ struct record {
 	__u32 ppid;        /* the parent as seen from there, 0 if it is outside */
 	__u32 uid;         /* real uid, initial user namespace */
 	__u32 owner;       /* uid of the object, initial user namespace */
-	__u32 detail[4];   /* open: flags · socket: family, type, protocol, port · capability: number */
+	/*
+	 * open: flags, directory's descriptor · socket: family, type, protocol, port · capability: number ·
+	 * syscall: number of its name · map: PROT asked for, PROT, MAP
+	 */
+	__u32 detail[4];
 	__u8 address[16];  /* socket: IPv4 in the first four bytes, or IPv6 */
 	char comm[16];
 	char tty[16];      /* "pts0", empty without a controlling terminal */
-	__u32 reserved; /* the path and the arguments follow */
+	__u32 cwd_size;
+	__u32 syscall;     /* number of the system call that the task is in, or NO_SYSCALL */
+	__s32 descriptor;  /* its first argument */
+	__u32 repeats;     /* RECORD_LOG: the like that were kept back since the last one */
+	__u32 reserved; /* the path, the working directory and the arguments follow */
 };
 
 #endif

@@ -7,19 +7,30 @@
 #define KUBEARMOR_REPORT_H
 
 #include "arguments.h"
+#include "pids.h"
 #include "state.h"
 #include "walk.h"
 
+static __always_inline void count_lost(__u16 kind)
+{
+	if (kind == RECORD_ALERT)
+		__sync_fetch_and_add(&settings.lost_alerts, 1);
+	else if (kind == RECORD_EXEC)
+		__sync_fetch_and_add(&settings.lost_execs, 1);
+	else
+		__sync_fetch_and_add(&settings.lost_logs, 1);
+}
+
 /*
  * The request that report() will send, emptied, in the task's scratch memory: stacks are short. NULL: no memory,
- * which is counted as a lost alert.
+ * which is counted as a lost record.
  */
 static __always_inline struct report *new_report(__u16 kind, __u16 operation, __u32 image)
 {
 	struct scratch *s = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
 						 BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s) {
-		__sync_fetch_and_add(&settings.lost_alerts, 1);
+		count_lost(kind);
 		return NULL;
 	}
 	struct report *r = &s->report;
@@ -61,6 +72,22 @@ static long spell_one(__u32 index, struct spell_loop *loop)
 	return end;
 }
 
+/* Writes the names from a dentry to the root, behind what is written already. */
+static __always_inline void spell(struct scratch *s, struct message *m, __u64 dentry, __u64 mnt)
+{
+	struct spell_loop loop = { .scratch = s, .message = m };
+	__u32 before = s->written;
+	begin_climb(&s->climb, dentry, mount_of((struct vfsmount *)mnt));
+	s->cut = 0;
+	bpf_loop(MAX_DEPTH, spell_one, &loop, 0);
+	__u32 at = s->written;
+	if (at != before || s->climb.status == WALK_NO_NAME || at >= MESSAGE_PATH)
+		return;
+	/* The root has no names. */
+	m->data[at] = 0;
+	s->written = at + 1;
+}
+
 /* What an object without a path calls itself, such as "memfd:x". */
 static __always_inline __u32 own_name(struct message *m, struct dentry *dentry)
 {
@@ -72,14 +99,9 @@ static __always_inline __u32 own_name(struct message *m, struct dentry *dentry)
 static __always_inline __u32 pid_at(struct task_struct *task, __u32 level)
 {
 	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	__u32 nr = 0;
 	if (!pid || BPF_CORE_READ(pid, level) < level)
 		return 0;
-	bpf_probe_read_kernel(&nr, sizeof(nr),
-			      (char *)pid + bpf_core_field_offset(struct pid, numbers) +
-				      level * bpf_core_type_size(struct upid) +
-				      bpf_core_field_offset(struct upid, nr));
-	return nr;
+	return BPF_CORE_READ(upid_at(pid, level), nr);
 }
 
 static __always_inline void fill_subject(struct record *r, struct task_struct *task,
@@ -105,6 +127,78 @@ static __always_inline void fill_subject(struct record *r, struct task_struct *t
 	if (tty)
 		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty),
 					  (char *)tty + bpf_core_field_offset(struct tty_struct, name));
+}
+
+static __always_inline void fill_call(struct record *r, struct task_struct *task)
+{
+	r->syscall = NO_SYSCALL;
+	r->descriptor = -1;
+#ifdef __TARGET_ARCH_x86
+	struct pt_regs___call *regs = (struct pt_regs___call *)bpf_task_pt_regs(task);
+	if (!regs || BPF_CORE_READ(task, thread_info.status) & TS_COMPAT)
+		return;
+	r->syscall = BPF_CORE_READ(regs, orig_ax);
+	r->descriptor = BPF_CORE_READ(regs, di);
+#endif
+}
+
+/* The object's path; returns its size. */
+static __always_inline __u32 fill_path(struct message *m, struct scratch *s)
+{
+	struct report *q = &s->report;
+	struct record *r = &m->head;
+	s->written = 0;
+	if (q->dentry) {
+		spell(s, m, q->dentry, q->mnt);
+		if (s->cut)
+			r->flags |= RECORD_PATH_CUT;
+		if (s->climb.status != WALK_NO_NAME)
+			return s->written;
+		r->flags |= RECORD_NO_NAME;
+		return own_name(m, (struct dentry *)q->dentry);
+	}
+	if (!q->asked)
+		return 0;
+	r->flags |= RECORD_ASKED;
+	__u32 size = q->asked_size;
+	if (size > MESSAGE_ASKED)
+		size = MESSAGE_ASKED;
+	long length = bpf_probe_read_kernel_str(m->data, size, (void *)q->asked);
+	return length > 0 ? length : 0;
+}
+
+static __always_inline __u32 fill_cwd(struct message *m, struct scratch *s, __u32 at,
+				      struct task_struct *task)
+{
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct dentry *pwd = BPF_CORE_READ(fs, pwd.dentry);
+	s->written = at;
+	if (!pwd)
+		return 0;
+	spell(s, m, (__u64)pwd, (__u64)BPF_CORE_READ(fs, pwd.mnt));
+	if (s->cut)
+		m->head.flags |= RECORD_CWD_CUT;
+	return s->written - at;
+}
+
+/* So that the same is not logged as well. Of what is denied, only these hooks have somebody who looks afterwards. */
+static __always_inline void remember_alert(struct label *label, const struct report *q)
+{
+	if (q->result && q->operation != OP_OPEN && q->operation != OP_CAPABLE &&
+	    q->operation != OP_SOCKET_CREATE && q->operation != OP_SOCKET_CONNECT)
+		return;
+	label->alerted = q->dentry;
+	label->alerted_operation = q->operation;
+}
+
+static __always_inline long send(__u16 kind, struct message *m, __u64 size)
+{
+	if (kind == RECORD_ALERT)
+		return bpf_ringbuf_output(&alerts, m, size, 0);
+	if (kind == RECORD_EXEC)
+		return bpf_ringbuf_output(&programs, m, size, 0);
+	/* The reader looks often enough by itself; waking it for each log would cost more than the log. */
+	return bpf_ringbuf_output(&logs, m, size, BPF_RB_NO_WAKEUP);
 }
 
 /* The arguments, in two pieces at most: they rarely cross a page. */
@@ -159,11 +253,15 @@ __noinline int report(void)
 		bpf_task_storage_get(&messages, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	struct scratch *scratch =
 		bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!m || !label || !scratch) {
-		__sync_fetch_and_add(&settings.lost_alerts, 1);
+	if (!scratch)
+		return 0;
+	struct report *q = &scratch->report;
+	if (!m || !label) {
+		count_lost(q->kind);
 		return 0;
 	}
-	struct report *q = &scratch->report;
+	if (q->kind == RECORD_ALERT)
+		remember_alert(label, q);
 	struct record *r = &m->head;
 	r->version = RECORD_VERSION;
 	r->kind = q->kind;
@@ -175,46 +273,31 @@ __noinline int report(void)
 	r->owner = q->owner;
 	__builtin_memcpy(r->detail, q->detail, sizeof(r->detail));
 	__builtin_memcpy(r->address, q->address, sizeof(r->address));
+	r->repeats = q->repeats;
 	r->reserved = 0;
 	fill_subject(r, task, label);
-	__u32 size = 0;
-	if (q->dentry) {
-		struct spell_loop loop = { .scratch = scratch, .message = m };
-		begin_climb(&scratch->climb, q->dentry, mount_of((struct vfsmount *)q->mnt));
-		scratch->written = 0;
-		scratch->cut = 0;
-		bpf_loop(MAX_DEPTH, spell_one, &loop, 0);
-		if (scratch->cut)
-			r->flags |= RECORD_PATH_CUT;
-		size = scratch->written;
-		if (scratch->climb.status == WALK_NO_NAME) {
-			r->flags |= RECORD_NO_NAME;
-			size = own_name(m, (struct dentry *)q->dentry);
-		}
-		if (!size && !(r->flags & RECORD_NO_NAME)) {
-			m->data[0] = 0;
-			size = 1;
-		}
-	}
+	fill_call(r, task);
+	__u32 size = fill_path(m, scratch);
+	if (size > MESSAGE_PATH)
+		size = MESSAGE_PATH;
+	r->path_size = size;
+	__u32 cwd = fill_cwd(m, scratch, size, task);
+	if (cwd > MESSAGE_PATH)
+		cwd = MESSAGE_PATH;
+	r->cwd_size = cwd;
+	size += cwd;
 	if (size > MESSAGE_PATH)
 		size = MESSAGE_PATH;
 	__u32 args = 0;
 	if (q->bprm)
 		args = copy_arguments(m, size, (struct linux_binprm *)q->bprm, task,
 				      q->args_max);
-	r->path_size = size;
 	r->args_size = args;
 	__u64 total = sizeof(*r) + size + args;
 	if (total > sizeof(*m))
 		total = sizeof(*m);
-	long failed = q->kind == RECORD_ALERT ? bpf_ringbuf_output(&alerts, m, total, 0) :
-						bpf_ringbuf_output(&programs, m, total, 0);
-	if (failed) {
-		if (q->kind == RECORD_ALERT)
-			__sync_fetch_and_add(&settings.lost_alerts, 1);
-		else
-			__sync_fetch_and_add(&settings.lost_execs, 1);
-	}
+	if (send(q->kind, m, total))
+		count_lost(q->kind);
 	return 0;
 }
 

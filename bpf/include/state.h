@@ -19,6 +19,7 @@
 #define MESSAGE_PATH 4352
 #define MESSAGE_ARGS 2048
 #define MESSAGE_REST 1024 /* of arguments behind a page's end */
+#define MESSAGE_ASKED 4096
 
 /* Images, written by user space through a mapping. Word 0 is never part of an image. */
 __u32 arena[ARENA_WORDS] SEC(".bss.arena");
@@ -30,7 +31,8 @@ __u32 arena[ARENA_WORDS] SEC(".bss.arena");
 struct slot {
 	__u64 image;
 	__u32 generation;
-	__u32 reserved;
+	__u16 entered; /* its first process has been seen */
+	__u16 visible; /* classes of events that are logged */
 };
 
 struct slot slots[SLOTS] SEC(".bss.slots");
@@ -45,6 +47,8 @@ struct settings {
 	__u64 lost_alerts;    /* the ring was full */
 	__u64 lost_execs;
 	__u64 unlabelled;     /* forks refused because a label could not be stored */
+	__u64 lost_logs;
+	__u64 merge_window;   /* ns in which repeats of a log are kept back */
 };
 
 struct settings settings SEC(".bss.settings");
@@ -81,11 +85,16 @@ struct label {
 	__u64 parent_exec;
 	__u32 next_image;     /* of the program that is being executed */
 	__u32 next_source;
+	__u32 session;        /* not of the container's first process: somebody came in from outside */
+	__u32 root_device;    /* of the file system that the container was started on */
 	char applet[APPLET_SIZE];
 	char next_applet[APPLET_SIZE];
 	__u64 plain;          /* see plain() */
 	__u64 name[8];        /* being stepped */
 	struct directory want; /* being looked up */
+	__u64 alerted;        /* what the last alert was about: a dentry */
+	__u32 alerted_operation;
+	__u32 reserved;
 };
 
 struct {
@@ -142,6 +151,9 @@ struct report {
 	__u64 dentry; /* 0: the object has no path */
 	__u64 mnt;
 	__u64 bprm;   /* 0: no arguments */
+	__u64 asked;  /* without a dentry: the text that was asked for */
+	__u32 asked_size;
+	__u32 repeats;
 	__u32 args_max;
 	__u32 image;
 	__u32 rule;
@@ -235,6 +247,11 @@ struct {
 	__uint(max_entries, 1 << 23);
 } programs SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 23);
+} logs SEC(".maps");
+
 /* A pointer as a plain number, which the verifier lets through to a function of its own. */
 static __always_inline __u64 number(const void *pointer)
 {
@@ -263,9 +280,28 @@ __noinline int arguments_in_set(__u32 base, __u32 set, __u64 program);
 #define IMAGE_MAP(base) (((base) + word((base) + IMAGE_AT_BYTECLASS)) << 2)
 #define IMAGE_CLASS(base, map, byte) (((__u8 *)arena)[((map) + (__u8)(byte)) & (ARENA_WORDS * 4 - 1)])
 #define PLAN_CONTEXT __u64 /* the linux_binprm of an exec, else 0 */
+/* Who never sees an exec may say so beforehand. */
+#ifndef PLAN_ARGUMENTS_IN
 #define PLAN_ARGUMENTS_IN(query, set) \
 	((query)->context && arguments_in_set((query)->base, set, (query)->context))
+#endif
 #include "match.h"
+
+/*
+ * Stands for the program of a process that was there before we saw programs start. The real ids count up from the
+ * time of our start, far below the highest bit.
+ */
+static __always_inline __u64 early_exec(struct task_struct *task)
+{
+	return 1ull << 63 | BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/* Whether a class of events is logged for the workload of a label. */
+static __always_inline bool visible(const struct label *label, __u32 class)
+{
+	const struct slot *slot = &slots[label->slot & SLOT_MASK];
+	return slot->generation == label->generation && slot->visible & class;
+}
 
 /* The subject of a hook: who acts, and by which image it is judged. */
 struct subject {

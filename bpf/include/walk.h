@@ -140,15 +140,6 @@ static __always_inline void step_some(struct names *n)
 	n->left -= len;
 }
 
-static long step_chunk(__u32 index, struct loop *loop)
-{
-	struct names *n = &loop->scratch->names;
-	if (!n->left)
-		return 1;
-	step_some(n);
-	return 0;
-}
-
 static __always_inline void step_byte(struct names *n, __u8 byte)
 {
 	n->row = match_step(n->base, n->map, n->row, byte);

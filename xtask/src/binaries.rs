@@ -17,8 +17,8 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the guest of a virtual machine finds in /usr/local/bin.
 const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
 /// Always built together: cargo would build what they share anew for every other selection of them.
-const PACKAGES: [&str; 8] =
-    ["kubearmor", "karmor", "probe", "guest", "cases", "demo", "bench", "sensor"];
+const PACKAGES: [&str; 9] =
+    ["kubearmor", "karmor", "probe", "guest", "cases", "demo", "bench", "law", "sensor"];
 
 /// Arguments of `cargo xtask build`.
 #[derive(clap::Args)]
@@ -94,16 +94,18 @@ fn finish(cargo: &mut Command, what: &str) -> Result<()> {
 /// looks for functions of glibc that libelf never calls, and the kernel's headers lie outside
 /// musl's own.
 fn environment(checkout: &Checkout) -> Vec<(&'static str, OsString)> {
-    let mut stubs = OsString::from("-I");
-    stubs.push(checkout.root().join("build/musl-stubs"));
     let kernel_headers = "-idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include";
+    let mut flags = OsString::from("-I");
+    flags.push(checkout.root().join("build/musl-stubs"));
+    flags.push(" ");
+    flags.push(kernel_headers);
     vec![
         ("ac_cv_search_argp_parse", "none required".into()),
         ("ac_cv_search__obstack_free", "none required".into()),
         ("ac_cv_search_gzdirect", "none required".into()),
         ("ac_cv_search_fts_close", "none required".into()),
         // For the musl target alone: build scripts are compiled for the machine itself.
-        ("CFLAGS_x86_64_unknown_linux_musl", stubs),
+        ("CFLAGS_x86_64_unknown_linux_musl", flags),
         ("LIBBPF_SYS_EXTRA_CFLAGS", kernel_headers.into()),
     ]
 }

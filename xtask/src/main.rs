@@ -4,9 +4,11 @@
 mod bench;
 mod binaries;
 mod checkout;
+mod codegen;
 mod demo;
 mod e2e;
 mod program;
+mod prove;
 mod test;
 mod verifier;
 mod vm;
@@ -33,8 +35,12 @@ enum Task {
     Demo(demo::Arguments),
     /// Count what the product costs, in guest instructions an operation
     Bench(bench::Arguments),
+    /// Write the custom resource definitions and the policy reference
+    Codegen(codegen::Arguments),
     /// Run behaviour cases in virtual machines
     E2e(e2e::Arguments),
+    /// Compare every reading of the law with the law, in millions of generated accesses
+    Prove(prove::Arguments),
     /// Run every check and test, or the named ones
     Test(test::Arguments),
     /// Load every kernel program into every kernel, in virtual machines
@@ -65,7 +71,9 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
         Task::Demo(arguments) => demo::perform(&checkout, &arguments),
         Task::Bench(arguments) => bench::perform(&checkout, &arguments),
+        Task::Codegen(arguments) => codegen::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
+        Task::Prove(arguments) => prove::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),

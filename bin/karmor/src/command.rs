@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
-use crate::logs::Destination;
+use crate::{logs::Destination, policy::PolicyCommand};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Direct the agent of a host without Kubernetes
     #[command(subcommand)]
     Vm(Vm),
+    /// Tell what policies mean, without an agent
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Tell what the agent protects, or what this host could enforce
     Probe(ProbeOptions),
     /// Print the version

@@ -6,8 +6,8 @@ use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use feed::client::ClientError;
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const HINT: Style = AnsiColor::Cyan.on_default().bold();
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// What went wrong has been told already; only the exit status remains.
 #[derive(Debug)]
@@ -21,19 +21,52 @@ impl fmt::Display for Told {
 
 impl Error for Told {}
 
-/// Tells the error, unless the reader of our output has just had enough of it.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+/// A failure that brings the way out with it.
+#[derive(Debug)]
+pub(crate) struct Advised {
+    message: String,
+    hint: String,
+}
+
+impl Advised {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Advised {}
+
+/// The command was asked for what is not there.
+#[derive(Debug)]
+pub(crate) struct Misused(pub String);
+
+impl fmt::Display for Misused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Misused {}
+
+/// Tells the error, unless the reader of our output has just had enough of it; `failed` is the exit status then.
+pub(crate) fn report(error: &anyhow::Error, failed: ExitCode) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
     if error.is::<Told>() {
-        return ExitCode::FAILURE;
+        return failed;
     }
     eprintln!("{ERROR}error:{ERROR:#} {error:#}");
     if let Some(hint) = hint(error) {
         eprintln!("{HINT}hint:{HINT:#} {hint}");
     }
-    ExitCode::FAILURE
+    failed
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -43,7 +76,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
+fn hint(error: &anyhow::Error) -> Option<&str> {
+    let own = error.chain().find_map(|cause| cause.downcast_ref::<Advised>());
+    own.map(|advised| advised.hint.as_str()).or_else(|| client_hint(error))
+}
+
+fn client_hint(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>()? {
         ClientError::Unreachable { .. } => Some(
             "is the agent running (`systemctl status kubearmor`)? Choose another one with --gRPC HOST:PORT or the environment variable KUBEARMOR_SERVICE",

@@ -1,6 +1,7 @@
 //! `karmor`, the operator's command line.
 //!
-//! Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
+//! Data goes to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage;
+//! `karmor policy` has statuses of its own, which its help tells.
 #![forbid(unsafe_code)]
 
 mod command;
@@ -8,6 +9,7 @@ mod endpoint;
 mod failure;
 mod logs;
 mod manual;
+mod policy;
 mod probe;
 mod vm_policy;
 
@@ -17,24 +19,22 @@ use clap::Parser;
 use command::{Command, Karmor, Vm, VmPolicy};
 
 fn main() -> ExitCode {
-    let karmor = Karmor::parse();
-    match run(karmor.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
-    }
-}
-
-fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match command {
-        Command::Logs(options) => runtime.block_on(logs::run(&options)),
-        Command::Vm(Vm::Policy(VmPolicy::Add(target))) => runtime.block_on(vm_policy::add(&target)),
-        Command::Vm(Vm::Policy(VmPolicy::Delete(target))) => {
-            runtime.block_on(vm_policy::delete(&target))
-        }
-        Command::Probe(options) => runtime.block_on(probe::run(&options)),
+    let done = match Karmor::parse().command {
+        Command::Policy(command) => return policy::run(&command),
+        Command::Logs(options) => wait_for(logs::run(&options)),
+        Command::Vm(Vm::Policy(VmPolicy::Add(target))) => wait_for(vm_policy::add(&target)),
+        Command::Vm(Vm::Policy(VmPolicy::Delete(target))) => wait_for(vm_policy::delete(&target)),
+        Command::Probe(options) => wait_for(probe::run(&options)),
         Command::Version => manual::version(),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { directory } => manual::pages(&directory),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error, ExitCode::FAILURE),
     }
+}
+
+fn wait_for<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }

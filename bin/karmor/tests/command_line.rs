@@ -34,7 +34,10 @@ impl PolicyHandler for Agent {
         }
         let deleted = text.contains("DELETED");
         let status = if deleted { PolicyStatus::Deleted } else { PolicyStatus::Applied };
-        PolicyAnswer { status, message: "not enforced yet: spec.presets[0]".into() }
+        PolicyAnswer {
+            status,
+            message: "not enforced: spec.apparmor: only AppArmor enforces its native rules".into(),
+        }
     }
 }
 
@@ -178,7 +181,10 @@ fn policies_go_one_by_one_as_they_are_written() {
     let output = server.run(&["vm", "policy", "add", "-"], TWO_POLICIES);
     assert!(output.status.success());
     assert_eq!(text(&output.stdout), "Policy Applied\nPolicy Applied\n");
-    assert_eq!(text(&output.stderr).lines().next(), Some("not enforced yet: spec.presets[0]"));
+    assert_eq!(
+        text(&output.stderr).lines().next(),
+        Some("not enforced: spec.apparmor: only AppArmor enforces its native rules")
+    );
     let seen = server.agent.seen.lock().unwrap();
     let [(first, one), (second, two)] = seen.as_slice() else { panic!("{seen:?}") };
     assert_eq!((*first, *second), (Kind::Container, Kind::Host));

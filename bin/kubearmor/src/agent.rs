@@ -35,22 +35,30 @@ const WORKLOAD_QUEUE: usize = 1024;
 /// Between attempts to listen on a port that another program has.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
+/// What clients have to read what is on its way to them, once the agent is told to end.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+/// What tasks have to end after that.
+const LAST_TASKS: Duration = Duration::from_millis(500);
+
 /// Runs the agent until it is told to end. Fails only if nothing useful can run.
 pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
     let debug = sources.environment.get("DEBUG").is_some_and(|value| value == "true");
     log_to_stderr(debug);
+    info!("starting, {}", telemetry::VERSION);
     let config = sources.load()?;
     anyhow::ensure!(
         !config.tls_enabled,
         "tlsEnabled: TLS is not there yet, and the services are not offered without it when it is asked for; \
          remove the key, and keep gRPCAddress at 127.0.0.1"
     );
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("no threads to run on")?
-        .block_on(serve(sources, config))
+        .context("no threads to run on")?;
+    let done = runtime.block_on(serve(sources, config));
+    runtime.shutdown_timeout(LAST_TASKS);
+    done
 }
 
 fn log_to_stderr(debug: bool) {
@@ -133,7 +141,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     let listening = Arc::new(Notify::new());
     let services = tokio::spawn(offer(
         config.clone(),
-        feed,
+        feed.clone(),
         offered.clone(),
         Arc::clone(&listening),
         ending.clone(),
@@ -167,8 +175,14 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     readiness.abort();
     // Nobody may be listening: the ports may never have been ours.
     let _ = end.send(true);
-    let _ = tokio::time::timeout(Duration::from_secs(5), services).await;
+    let _ = tokio::time::timeout(LAST_WORDS, services).await;
     instance.leave();
+    let unread = feed.waiting();
+    if unread > 0 {
+        warn!("ended; {unread} alerts and logs that clients had not read are lost");
+    } else {
+        info!("ended");
+    }
     Ok(())
 }
 

@@ -1,22 +1,33 @@
 //! Which enforcer runs, and what stands in where none can.
 
-use std::sync::{Arc, mpsc::Receiver};
+use std::{sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
+use wire::Visibility;
 
 use crate::config::Config;
+
+/// Records that found the kernel's rings full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) alerts: u64,
+    pub(crate) logs: u64,
+}
 
 /// What the agent needs of an enforcer beside enforcing.
 pub(crate) trait Backend: Enforcer {
     /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
     fn take_over(&mut self) -> Result<(), String>;
 
-    /// Alerts that the kernel could not hand over since the programs were loaded.
-    fn lost_alerts(&self) -> u64;
+    /// What the kernel could not hand over since the programs were loaded.
+    fn lost(&self) -> Lost;
+
+    /// Repeats of a log within this time are counted in the next one.
+    fn merge_logs(&self, window: Duration);
 
     /// Why nothing at all is enforced, if so.
     fn idle_because(&self) -> Option<&str> {
@@ -29,8 +40,13 @@ impl Backend for BpfEnforcer {
         Self::take_over(self).map_err(|error| error.to_string())
     }
 
-    fn lost_alerts(&self) -> u64 {
-        self.counters().lost_alerts
+    fn lost(&self) -> Lost {
+        let counters = self.counters();
+        Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
+    }
+
+    fn merge_logs(&self, window: Duration) {
+        Self::merge_logs(self, window);
     }
 }
 
@@ -57,6 +73,10 @@ impl Enforcer for NoEnforcer {
         Ok(Vec::new())
     }
 
+    fn observe(&mut self, _: &WorkloadKey, _: Visibility) -> Result<(), EnforceError> {
+        Ok(())
+    }
+
     fn remove(&mut self, _: &WorkloadKey) -> Result<(), EnforceError> {
         Ok(())
     }
@@ -67,9 +87,11 @@ impl Backend for NoEnforcer {
         Ok(())
     }
 
-    fn lost_alerts(&self) -> u64 {
-        0
+    fn lost(&self) -> Lost {
+        Lost::default()
     }
+
+    fn merge_logs(&self, _: Duration) {}
 
     fn idle_because(&self) -> Option<&str> {
         Some(&self.reason)
@@ -79,7 +101,7 @@ impl Backend for NoEnforcer {
 /// The enforcer in force, where its events come from, and what to tell the operator.
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) events: Option<Receiver<Event>>,
+    pub(crate) events: Option<Events>,
     /// Lines of the start-up report.
     pub(crate) report: Vec<String>,
 }

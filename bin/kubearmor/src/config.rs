@@ -9,7 +9,7 @@ mod sources;
 use std::{net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
-use telemetry::Visibility;
+use wire::Visibility;
 
 pub(crate) use self::{keys::KEYS, sources::Sources};
 
@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) containerd_socket: PathBuf,
     pub(crate) visibility: VisibilityList,
     pub(crate) host_visibility: HostVisibility,
+    /// Repeats of a log within so many milliseconds are counted in the next one; 0: each is logged.
+    pub(crate) log_merge_millis: u32,
     pub(crate) enable_kube_armor_policy: bool,
     pub(crate) enable_kube_armor_host_policy: bool,
     pub(crate) enable_kube_armor_vm: bool,
@@ -111,6 +113,7 @@ impl Default for Config {
             containerd_socket: workload::containerd::DEFAULT_SOCKET.into(),
             visibility: VisibilityList::default(),
             host_visibility: HostVisibility::Default,
+            log_merge_millis: 1000,
             enable_kube_armor_policy: true,
             enable_kube_armor_host_policy: false,
             enable_kube_armor_vm: false,
@@ -290,7 +293,7 @@ impl Default for VisibilityList {
 }
 
 impl TryFrom<String> for VisibilityList {
-    type Error = telemetry::UnknownClass;
+    type Error = wire::UnknownClass;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse().map(|classes| Self { classes, text })
@@ -312,7 +315,7 @@ pub(crate) enum HostVisibility {
 }
 
 impl TryFrom<String> for HostVisibility {
-    type Error = telemetry::UnknownClass;
+    type Error = wire::UnknownClass;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         match text.trim() {

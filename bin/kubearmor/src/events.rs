@@ -2,21 +2,18 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc::RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
-use enforce::{Event, WorkloadKey};
+use enforce::{Event, Events, WorkloadKey};
 use feed::Feed;
 use telemetry::{
     Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject,
 };
 
-use crate::{identities::Identities, processes::Processes};
+use crate::{backend::Lost, identities::Identities, processes::Processes};
 
 /// How often what has ended is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -26,14 +23,14 @@ pub(crate) struct Accounts(Mutex<Books>);
 
 struct Books {
     reporter: Reporter,
-    /// Of the alerts that the kernel could not hand over, those that are in the accounts.
-    lost_in_kernel: u64,
+    /// Of what the kernel could not hand over, what is in the accounts.
+    lost_in_kernel: Lost,
 }
 
 impl Accounts {
     pub(crate) fn new(node: Node, enforcer: &'static str, settings: Settings) -> Self {
         let reporter = Reporter::new(node, enforcer, settings, Box::new(Processes::new()));
-        Self(Mutex::new(Books { reporter, lost_in_kernel: 0 }))
+        Self(Mutex::new(Books { reporter, lost_in_kernel: Lost::default() }))
     }
 
     pub(crate) fn lines(&self) -> Vec<Account> {
@@ -44,15 +41,13 @@ impl Accounts {
         self.reporter(|reporter| reporter.set(settings));
     }
 
-    /// Accounts for alerts that the kernel could not hand over; `total` is its counter. It does not tell whose they
-    /// were.
-    pub(crate) fn lost_in_kernel(&self, total: u64) {
+    /// Accounts for what the kernel could not hand over; `total` are its counters. They do not tell whose it was.
+    pub(crate) fn lost_in_kernel(&self, total: Lost) {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = total.saturating_sub(books.lost_in_kernel);
-        if new > 0 {
-            books.lost_in_kernel = total;
-            books.reporter.lost(&Arc::from(""), new);
-        }
+        let before = std::mem::replace(&mut books.lost_in_kernel, total);
+        let nobody = Arc::from("");
+        books.reporter.lost(&nobody, total.alerts.saturating_sub(before.alerts));
+        books.reporter.lost_logs(&nobody, total.logs.saturating_sub(before.logs));
     }
 
     fn reporter<T>(&self, ask: impl FnOnce(&mut Reporter) -> T) -> T {
@@ -62,7 +57,7 @@ impl Accounts {
 
 /// Reports `events` until the enforcer that sends them is gone.
 pub(crate) fn start(
-    events: Receiver<Event>,
+    events: Events,
     accounts: Arc<Accounts>,
     identities: Arc<Identities>,
     feed: Feed,
@@ -93,7 +88,10 @@ fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mu
         Some(identity) => Subject::Container(identity),
         None if &*event.workload.0 == WorkloadKey::HOST => Subject::Host,
         // Forgotten long ago; nobody could make sense of an event without a name.
-        None => return accounts.reporter(|reporter| reporter.lost(&event.workload.0, 1)),
+        None => {
+            return accounts
+                .reporter(|reporter| reporter.nameless(&event.workload.0, &event.record));
+        }
     };
     let occurrence = Occurrence {
         workload: &event.workload.0,

@@ -10,12 +10,14 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
+use wire::Visibility;
 use workload::{Container, WorkloadEvent};
 
 pub(crate) use self::writer::{Gone, IndexHandle, start};
@@ -33,6 +35,11 @@ pub(crate) struct Settings {
     pub(crate) host_policies: bool,
     pub(crate) containers: Postures,
     pub(crate) host: Postures,
+    /// Classes of events that are logged though no policy speaks of them.
+    pub(crate) visible: Visibility,
+    pub(crate) host_visible: Visibility,
+    /// Repeats of a log within this time are counted in the next one.
+    pub(crate) merge_window: Duration,
 }
 
 /// Who keeps a policy's text.
@@ -120,6 +127,7 @@ impl Index {
             answered: false,
             scanned: false,
         };
+        index.backend.merge_logs(index.settings.merge_window);
         index.follow_host();
         index
     }
@@ -235,9 +243,11 @@ impl Index {
             return;
         }
         self.settings = settings;
+        self.backend.merge_logs(self.settings.merge_window);
         self.follow_host();
         for key in self.workloads.keys().cloned().collect::<Vec<_>>() {
             self.govern_or_report(&key);
+            self.observe(&key);
         }
     }
 
@@ -335,6 +345,19 @@ impl Index {
         self.workloads.insert(key.clone(), Governed { problem, ..governed });
         if !unplaced {
             self.govern_or_report(key);
+            self.observe(key);
+        }
+    }
+
+    /// Has the events logged that the settings say, now that its rules are in force.
+    fn observe(&mut self, key: &WorkloadKey) {
+        let Some(governed) = self.workloads.get(key) else { return };
+        let visible = match governed.placement {
+            Placement::Host => self.settings.host_visible,
+            Placement::Container { .. } => self.settings.visible,
+        };
+        if let Err(error) = self.backend.observe(key, visible) {
+            warn!("{}: its events are not logged: {}", governed.workload.name, chain(&error));
         }
     }
 

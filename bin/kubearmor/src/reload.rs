@@ -1,6 +1,6 @@
 //! Brings a changed configuration and a changed policy directory into force.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
@@ -71,6 +71,9 @@ pub(crate) fn policy_settings(config: &Config) -> Settings {
         host_policies: config.enable_kube_armor_host_policy,
         containers: config.container_postures(),
         host: config.host_postures(),
+        visible: config.visibility.classes,
+        host_visible: config.effective_host_visibility().classes,
+        merge_window: Duration::from_millis(config.log_merge_millis.into()),
     }
 }
 
@@ -81,7 +84,5 @@ pub(crate) fn event_settings(config: &Config) -> telemetry::Settings {
             per_second: config.max_alert_per_sec,
             silence_seconds: config.throttle_sec,
         },
-        containers: config.visibility.classes,
-        host: config.effective_host_visibility().classes,
     }
 }

@@ -2,6 +2,8 @@
 
 use ruleset::{GlobError, Origin};
 
+use crate::limits::Effort;
+
 /// Every variant names the rule, or the object, that would have to change.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
@@ -13,10 +15,12 @@ pub enum CompileError {
         source: GlobError,
     },
     #[error(
-        "the image would pass its limit of {limit} words; the largest part is due to {culprit}: \
-         name fewer paths, or use fewer `**` and `*` in one pattern"
+        "the rules need more than {limit} {what}; the largest part is due to {culprit}: \
+         name fewer paths, or use fewer `**`, `*` and `{{...}}` in one pattern"
     )]
-    TooLarge { limit: usize, culprit: String },
+    TooLarge { limit: usize, what: &'static str, culprit: String, effort: Effort },
+    #[error("more than {limit} states are needed to tell the paths of these rules apart")]
+    TooManyStates { limit: usize },
     #[error(
         "{origin}: with its allowedArgs the workload has more than {limit} different arguments; \
          list fewer"

@@ -2,11 +2,17 @@
 
 use rustc_hash::FxHashMap as HashMap;
 
-use ruleset::{Class, Object, Precedence, RuleId, RuleSet, precedence};
+use policy::{Action, syscall};
+use ruleset::{Class, Object, Precedence, Rule, RuleId, RuleSet, SyscallObject, precedence};
 
 use crate::{
     CompileError,
-    layout::{ARG_SET_WORDS, CAPABILITIES, HEADER_WORDS, MAGIC, SOCKET_CLASSES, VERSION, at, has},
+    blame::too_large,
+    layout::{
+        self, ARG_SET_WORDS, CAPABILITIES, HEADER_WORDS, MAGIC, PRESETS, SOCKET_CLASSES,
+        SYSCALL_OPENS, SYSCALLS, VERSION, at, has,
+    },
+    limits::{Effort, IMAGE_WORDS},
     minimize::{Minimal, minimize},
     names::Names,
     plan::{Operation, Plan, Planner},
@@ -15,8 +21,8 @@ use crate::{
     subset::Automaton,
 };
 
-/// Upper limit of an image: 28 MiB. Two fit into the arena: an update needs both for a moment.
-pub(crate) const MAX_WORDS: usize = 7 << 20;
+/// Calls whose path is known when they open it, and which may create it before.
+const OPENING_CALLS: [&str; 4] = ["creat", "open", "openat", "openat2"];
 
 /// Argument sets that a step can name.
 const MAX_ARGUMENT_SETS: usize = 1 << 16;
@@ -25,8 +31,6 @@ const MAX_ARGUMENT_SETS: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub words: Vec<u32>,
-    /// Rules that the image has no place for: those on DNS names.
-    pub not_expressed: Vec<RuleId>,
 }
 
 /// Compiles a rule set into the image that gives the decisions of [`ruleset::decide`].
@@ -39,37 +43,38 @@ pub fn compile(set: &RuleSet) -> Result<Image, CompileError> {
     writer.path_tables()?;
     writer.socket_table()?;
     writer.capability_table()?;
+    writer.preset_table()?;
+    writer.unreadable_query()?;
+    writer.syscall_tables()?;
     writer.argument_sets()?;
     writer.rows(&minimal);
     let mut words = writer.words;
-    if words.len() > MAX_WORDS {
-        return Err(CompileError::TooLarge { limit: MAX_WORDS, culprit: automaton.culprit });
+    if words.len() > IMAGE_WORDS {
+        let effort = Effort { words: words.len(), ..automaton.effort };
+        return Err(too_large(&names, effort, &automaton.weights));
     }
     words[at::WORDS] = number(words.len());
-    let not_expressed = set
-        .numbered()
-        .filter(|(_, rule)| rule.object.class() == Class::Dns)
-        .map(|(id, _)| id)
-        .collect();
-    Ok(Image { words, not_expressed })
+    Ok(Image { words })
 }
 
 struct Writer<'s> {
     words: Vec<u32>,
     set: &'s RuleSet,
-    names: &'s Names,
+    names: &'s Names<'s>,
     automaton: &'s Automaton,
     planner: Planner<'s>,
     precedence: Vec<Precedence>,
     /// The source marks of each source class; those of class 0 are none.
     source_classes: Vec<Vec<u32>>,
+    /// The source classes that have a mark.
+    classes_of_source: HashMap<u32, Vec<usize>>,
     plan_of_rules: HashMap<(Class, bool, Vec<RuleId>), u32>,
     plan_offsets: HashMap<Plan, u32>,
     line_offsets: HashMap<Vec<u32>, u32>,
 }
 
 impl<'s> Writer<'s> {
-    fn new(set: &'s RuleSet, names: &'s Names, automaton: &'s Automaton) -> Self {
+    fn new(set: &'s RuleSet, names: &'s Names<'s>, automaton: &'s Automaton) -> Self {
         let mut writer = Self {
             words: vec![0; HEADER_WORDS],
             set,
@@ -78,6 +83,7 @@ impl<'s> Writer<'s> {
             planner: Planner::new(set, names),
             precedence: set.numbered().map(|(id, rule)| precedence(id, rule)).collect(),
             source_classes: vec![vec![]],
+            classes_of_source: HashMap::default(),
             plan_of_rules: HashMap::default(),
             plan_offsets: HashMap::default(),
             line_offsets: HashMap::default(),
@@ -113,6 +119,11 @@ impl<'s> Writer<'s> {
             });
             table.push(class);
         }
+        for (class, sources) in self.source_classes.iter().enumerate() {
+            for &source in sources {
+                self.classes_of_source.entry(source).or_default().push(class);
+            }
+        }
         self.words[at::SOURCES] = self.append(&table);
         self.words[at::SOURCE_COUNT] = number(self.source_classes.len());
         self.words[at::PATH_COUNT] = number(table.len());
@@ -123,6 +134,7 @@ impl<'s> Writer<'s> {
             (Class::Process, Operation::Use, at::EXEC, has::PROCESS),
             (Class::File, Operation::Use, at::READ, has::FILE),
             (Class::File, Operation::Change, at::CHANGE, has::FILE),
+            (Class::Dns, Operation::Use, at::DNS, has::DNS),
         ];
         for (class, operation, entry, flag) in tables {
             let rules_of = self.rules_by_mark(class);
@@ -181,6 +193,77 @@ impl<'s> Writer<'s> {
         )
     }
 
+    fn preset_table(&mut self) -> Result<(), CompileError> {
+        self.flat_table(
+            Class::Presets,
+            PRESETS,
+            at::PRESET,
+            has::PRESET,
+            |object, n| matches!(object, Object::Preset(p) if layout::preset(*p) as usize == n),
+        )
+    }
+
+    /// A query whose name cannot be read may be for any name that is blocked.
+    fn unreadable_query(&mut self) -> Result<(), CompileError> {
+        let is_of_domain = |rule: &Rule| rule.object.class() == Class::Dns;
+        if !self.set.rules.iter().any(is_of_domain) {
+            return Ok(());
+        }
+        let blocks = |rule: &Rule| is_of_domain(rule) && rule.action == Action::Block;
+        let blocked = self.set.numbered().filter(|(_, rule)| blocks(rule)).map(|(id, _)| id);
+        let blocked = blocked.collect();
+        self.words[at::DNS_UNREADABLE] = self.line(Class::Dns, Operation::Use, blocked)?;
+        Ok(())
+    }
+
+    fn syscall_tables(&mut self) -> Result<(), CompileError> {
+        let watched: Vec<(RuleId, &SyscallObject)> = (self.set.numbered())
+            .filter_map(|(id, rule)| match &rule.object {
+                Object::Syscall(watched) => Some((id, watched)),
+                _ => None,
+            })
+            .collect();
+        for (entry, on_paths) in [(at::SYSCALL, false), (at::SYSCALL_PATH, true)] {
+            let watched: Vec<_> = (watched.iter())
+                .filter(|(_, watched)| watched.path.is_some() == on_paths)
+                .collect();
+            if watched.is_empty() {
+                continue;
+            }
+            let mut table = vec![];
+            for name in syscall::names().map(Some).chain(std::iter::repeat(None)).take(SYSCALLS) {
+                let concerned: Vec<RuleId> = (watched.iter())
+                    .filter(|(_, watched)| name.is_some_and(|name| watched.calls.contains(name)))
+                    .map(|&&(id, _)| id)
+                    .collect();
+                table.push(match name {
+                    Some(name) if on_paths => self.paths_of_call(name, &concerned)?,
+                    _ => self.line(Class::Syscalls, Operation::Use, concerned)?,
+                });
+            }
+            self.words[entry] = self.append(&table);
+            self.words[at::FLAGS] |= has::SYSCALL;
+        }
+        Ok(())
+    }
+
+    /// What becomes of one call by the class of the path that it is made on; 0 if no rule asks.
+    fn paths_of_call(&mut self, name: &str, concerned: &[RuleId]) -> Result<u32, CompileError> {
+        if concerned.is_empty() {
+            return Ok(0);
+        }
+        let mut table = vec![];
+        for marks in &self.automaton.path_classes {
+            let is_object = |id: &RuleId| {
+                self.names.object_of[*id as usize].is_some_and(|mark| marks.contains(&mark))
+            };
+            let here = concerned.iter().copied().filter(is_object).collect();
+            table.push(self.line(Class::Syscalls, Operation::Use, here)?);
+        }
+        let opens = if OPENING_CALLS.contains(&name) { SYSCALL_OPENS } else { 0 };
+        Ok(self.append(&table) | opens)
+    }
+
     /// A table of lines for objects that are plain numbers.
     fn flat_table(
         &mut self,
@@ -213,26 +296,47 @@ impl<'s> Writer<'s> {
     ) -> Result<u32, CompileError> {
         concerned.sort_by_key(|&id| self.precedence[id as usize]);
         let source_of = &self.names.source_of;
-        let line = if concerned.iter().all(|&id| source_of[id as usize].is_none()) {
-            vec![self.plan(class, operation, concerned)?; self.source_classes.len()]
-        } else {
-            let mut line = vec![];
-            for source in 0..self.source_classes.len() {
-                let marks = &self.source_classes[source];
-                let is_subject = |&id: &RuleId| {
-                    source_of[id as usize].is_none_or(|mark| marks.binary_search(&mark).is_ok())
-                };
-                let concerned = concerned.iter().copied().filter(is_subject).collect();
-                line.push(self.plan(class, operation, concerned)?);
-            }
-            line
-        };
+        let mut special: Vec<usize> = concerned
+            .iter()
+            .filter_map(|&id| self.classes_of_source.get(&source_of[id as usize]?))
+            .flatten()
+            .copied()
+            .collect();
+        special.sort_unstable();
+        special.dedup();
+        let anybody = concerned.iter().copied().filter(|&id| source_of[id as usize].is_none());
+        let anybody = self.plan(class, operation, anybody.collect())?;
+        let mut line = vec![anybody; self.source_classes.len()];
+        for source in special {
+            let marks = &self.source_classes[source];
+            let is_subject = |&id: &RuleId| {
+                source_of[id as usize].is_none_or(|mark| marks.binary_search(&mark).is_ok())
+            };
+            let concerned = concerned.iter().copied().filter(is_subject).collect();
+            line[source] = self.plan(class, operation, concerned)?;
+        }
         if let Some(&offset) = self.line_offsets.get(&line) {
             return Ok(offset);
+        }
+        if self.words.len() + line.len() > IMAGE_WORDS {
+            return Err(self.too_many_sources(line.len()));
         }
         let offset = self.append(&line);
         self.line_offsets.insert(line, offset);
         Ok(offset)
+    }
+
+    /// A line has a word for each kind of source, so objects and sources multiply.
+    fn too_many_sources(&self, sources: usize) -> CompileError {
+        let words = self.words.len() + sources;
+        let last = self.set.rules.iter().rfind(|rule| rule.source.is_some());
+        let origin = last.map(|rule| rule.origin.to_string()).unwrap_or_default();
+        CompileError::TooLarge {
+            limit: IMAGE_WORDS,
+            what: "words of the image",
+            culprit: format!("{sources} different fromSource, such as that of {origin}"),
+            effort: Effort { words, ..self.automaton.effort },
+        }
     }
 
     fn plan(
@@ -265,8 +369,11 @@ impl<'s> Writer<'s> {
     fn argument_sets(&mut self) -> Result<(), CompileError> {
         let sets = std::mem::take(&mut self.planner.arguments).sets;
         if sets.len() > MAX_ARGUMENT_SETS {
-            let culprit = "the number of different allowedArgs".to_owned();
-            return Err(CompileError::TooLarge { limit: MAX_WORDS, culprit });
+            let last = self.set.rules.iter().rfind(|rule| rule.allowed_args.is_some());
+            let culprit = last.map(|rule| rule.origin.to_string()).unwrap_or_default();
+            let (limit, what) = (MAX_ARGUMENT_SETS, "different allowedArgs");
+            let effort = self.automaton.effort;
+            return Err(CompileError::TooLarge { limit, what, culprit, effort });
         }
         if sets.is_empty() {
             return Ok(());
@@ -300,6 +407,9 @@ impl<'s> Writer<'s> {
         if self.words[at::FLAGS] & has::ARGUMENTS != 0 {
             self.words[at::ARG_START] = offset(minimal.argument_start);
         }
+        if let Some(start) = minimal.domain_start {
+            self.words[at::DNS_START] = offset(start);
+        }
     }
 
     fn append(&mut self, words: &[u32]) -> u32 {
@@ -318,7 +428,7 @@ fn column(class: usize) -> u8 {
     u8::try_from(class + 2).unwrap_or(u8::MAX)
 }
 
-/// Offsets and counts stay far below 32 bits: see [`MAX_WORDS`].
+/// Offsets and counts stay far below 32 bits: see [`IMAGE_WORDS`].
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

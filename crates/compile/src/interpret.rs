@@ -3,7 +3,10 @@
 use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation};
 
 use crate::{
-    layout::{ARG_SET_WORDS, CAPABILITIES, ROW_CLASS_MASK, RULE_NONE, RULE_POSTURE, at, step},
+    layout::{
+        self, ARG_SET_WORDS, CAPABILITIES, ROW_CLASS_MASK, RULE_NONE, RULE_POSTURE, SYSCALL_OPENS,
+        at, step,
+    },
     socket_class,
 };
 
@@ -27,14 +30,17 @@ pub fn interpret(words: &[u32], access: &Access<'_>) -> Decision {
             None => return UNTOUCHED,
         },
         AccessObject::Capability(number) => (at::CAPABILITY, u32::from(*number)),
+        AccessObject::Preset(preset) => (at::PRESET, layout::preset(*preset)),
+        AccessObject::Dns(Some(name)) => (at::DNS, image.name_class(name)),
+        AccessObject::Dns(None) => return image.unreadable(source, access),
+        AccessObject::Syscall { name, path } => return image.syscall(name, *path, source, access),
     };
     let beyond = table == at::CAPABILITY && index as usize >= CAPABILITIES;
     if image.header(table) == 0 || beyond {
         return UNTOUCHED;
     }
     let line = image.word(image.header(table) + index);
-    let plan = image.word(line + source);
-    if plan == 0 { UNTOUCHED } else { image.walk(plan, class, access) }
+    image.judge(line, source, class, access)
 }
 
 struct Words<'w>(&'w [u32]);
@@ -62,6 +68,52 @@ impl Words<'_> {
             self.word(row + (map >> (8 * (byte % 4)) & 0xff))
         });
         self.word(row) & ROW_CLASS_MASK
+    }
+
+    /// Of a DNS name; 0 where the image has no rules on such.
+    fn name_class(&self, name: &[u8]) -> u32 {
+        if name.is_empty() || self.header(at::DNS) == 0 {
+            return 0;
+        }
+        let folded = std::iter::once(b'.').chain(name.iter().map(|byte| match byte {
+            0 | b'/' => u8::MAX,
+            byte => byte.to_ascii_lowercase(),
+        }));
+        self.class_from(self.header(at::DNS_START), &folded.collect::<Vec<_>>())
+    }
+
+    fn unreadable(&self, source: u32, access: &Access<'_>) -> Decision {
+        match self.header(at::DNS_UNREADABLE) {
+            0 => UNTOUCHED,
+            line => self.judge(line, source, Class::Dns, access),
+        }
+    }
+
+    fn syscall(
+        &self,
+        name: &str,
+        path: Option<&[u8]>,
+        source: u32,
+        access: &Access<'_>,
+    ) -> Decision {
+        let table = self.header(if path.is_some() { at::SYSCALL_PATH } else { at::SYSCALL });
+        let Some(number) = policy::syscall::index(name).filter(|_| table != 0) else {
+            return UNTOUCHED;
+        };
+        let entry = self.word(table + u32::from(number));
+        let line = match path {
+            None => entry,
+            Some(_) if entry == 0 => return UNTOUCHED,
+            Some(path) => self.word((entry & !SYSCALL_OPENS) + self.path_class(path)),
+        };
+        self.judge(line, source, Class::Syscalls, access)
+    }
+
+    fn judge(&self, line: u32, source: u32, class: Class, access: &Access<'_>) -> Decision {
+        match self.word(line + source) {
+            0 => UNTOUCHED,
+            plan => self.walk(plan, class, access),
+        }
     }
 
     fn walk(&self, plan: u32, class: Class, access: &Access<'_>) -> Decision {

@@ -1,5 +1,7 @@
 //! The numbers of `bpf/include/image.h`.
 
+use policy::Preset;
+
 pub const MAGIC: u32 = 0x4b41_494d;
 pub const VERSION: u32 = 1;
 
@@ -21,8 +23,14 @@ pub mod at {
     pub const SOCKET: usize = 13;
     pub const CAPABILITY: usize = 14;
     pub const ARG_SETS: usize = 15;
+    pub const PRESET: usize = 20;
+    pub const DNS: usize = 24;
+    pub const DNS_START: usize = 25;
+    pub const DNS_UNREADABLE: usize = 26;
+    pub const SYSCALL: usize = 27;
+    pub const SYSCALL_PATH: usize = 28;
 }
-pub const HEADER_WORDS: usize = 16;
+pub const HEADER_WORDS: usize = 32;
 
 pub mod has {
     pub const PROCESS: u32 = 1;
@@ -31,6 +39,9 @@ pub mod has {
     pub const CAPABILITY: u32 = 8;
     pub const ARGUMENTS: u32 = 16;
     pub const MULTICALL: u32 = 32;
+    pub const PRESET: u32 = 256;
+    pub const DNS: u32 = 64;
+    pub const SYSCALL: u32 = 128;
 }
 
 pub const ROW_CLASS_MASK: u32 = 0x00ff_ffff;
@@ -56,3 +67,17 @@ pub const PLAN_MAX_STEPS: usize = 64;
 pub const ARG_SET_WORDS: usize = 32;
 pub const SOCKET_CLASSES: usize = 128;
 pub const CAPABILITIES: usize = 64;
+pub const PRESETS: usize = 8;
+
+/// The number of a preset: `PRESET_*`.
+pub fn preset(preset: Preset) -> u32 {
+    match preset {
+        Preset::AnonymousMapExec => 0,
+        Preset::FilelessExec => 1,
+        Preset::ProtectEnv => 2,
+        Preset::Exec => 3,
+        Preset::ProtectProc => 4,
+    }
+}
+pub const SYSCALLS: usize = 512;
+pub const SYSCALL_OPENS: u32 = 0x8000_0000;

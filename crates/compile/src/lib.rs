@@ -4,24 +4,34 @@
 //!
 //! [`compile`] goes through four stages: `names` gathers what rules name, `trie` and `nfa` hold it in two forms,
 //! `subset` and `minimize` make one automaton of it (`settled` keeps out what cannot matter), `plan` orders the rules of each path class into steps. `image`
-//! writes the words. [`interpret`] reads them back as the kernel does.
+//! writes the words. [`limits`] keeps all of them short, and `blame` finds the rule that passed one. [`interpret`] reads
+//! them back as the kernel does. [`path_classes`] walks the automata of rule sets for those who ask what rules have in
+//! common.
 #![forbid(unsafe_code)]
 
+mod blame;
 mod bytes;
+mod diff;
 mod error;
 mod image;
 mod interpret;
+mod language;
 pub mod layout;
+pub mod limits;
 mod minimize;
+mod moves;
 mod names;
 mod nfa;
+mod partition;
 mod plan;
 mod settled;
 mod socket;
 mod subset;
 mod trie;
 
+pub use diff::{Difference, diff};
 pub use error::CompileError;
 pub use image::{Image, compile};
 pub use interpret::interpret;
-pub use socket::socket_class;
+pub use language::{Detail, PathClass, path_classes};
+pub use socket::{socket_class, socket_witnesses};

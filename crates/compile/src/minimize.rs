@@ -1,13 +1,13 @@
 //! The smallest automaton that gives the same outputs.
 //!
-//! States without depth are refined as Moore did. States with depth form a forest over them, so one pass from the
-//! deepest up finds their equals by their rows.
+//! States without depth are refined until nothing tells them apart (`partition`). States with depth form a forest over
+//! them, so one pass from the deepest up finds their equals by their rows. States of DNS names stay as they are.
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::subset::Automaton;
+use crate::{partition::coarsest, subset::Automaton};
 
 /// Rows of the minimal automaton, in the order of a breadth-first walk from the starts.
 pub(crate) struct Minimal {
@@ -15,6 +15,7 @@ pub(crate) struct Minimal {
     pub(crate) successors: Vec<u32>,
     pub(crate) start: u32,
     pub(crate) argument_start: u32,
+    pub(crate) domain_start: Option<u32>,
 }
 
 const UNKNOWN: u32 = u32::MAX;
@@ -25,6 +26,7 @@ pub(crate) fn minimize(automaton: &Automaton) -> Minimal {
         width: automaton.classes.len(),
         representative: vec![UNKNOWN; automaton.outputs.len()],
     };
+    equals.keep_domains();
     equals.refine_flat();
     equals.merge_deep();
     equals.reachable()
@@ -46,31 +48,30 @@ impl Equals<'_> {
         (0..).take(self.representative.len())
     }
 
-    fn refine_flat(&mut self) {
-        let flat: Vec<u32> =
-            self.states().filter(|&s| self.automaton.depths[s as usize].is_none()).collect();
-        let mut block = vec![UNKNOWN; self.representative.len()];
-        let mut blocks = number(&flat, &mut block, |state| self.automaton.outputs[state as usize]);
-        loop {
-            let width = self.width + 1;
-            let mut signatures = Vec::with_capacity(flat.len() * width);
-            for &state in &flat {
-                signatures.push(block[state as usize]);
-                signatures.extend(self.row(state).iter().map(|&next| block[next as usize]));
-            }
-            let mut refined = block.clone();
-            let mut at = signatures.chunks_exact(width);
-            let count = number(&flat, &mut refined, |_| at.next());
-            block = refined;
-            if count == blocks {
-                break;
-            }
-            blocks = count;
+    fn keep_domains(&mut self) {
+        for state in self.states().filter(|&s| self.automaton.of_domains[s as usize]) {
+            self.representative[state as usize] = state;
         }
+    }
+
+    fn refine_flat(&mut self) {
+        let is_flat = |&state: &u32| {
+            let state = state as usize;
+            self.automaton.depths[state].is_none() && !self.automaton.of_domains[state]
+        };
+        let flat: Vec<u32> = self.states().filter(is_flat).collect();
+        let mut number = vec![UNKNOWN; self.representative.len()];
+        for (at, &state) in (0..).zip(&flat) {
+            number[state as usize] = at;
+        }
+        let outputs: Vec<u32> =
+            flat.iter().map(|&state| self.automaton.outputs[state as usize]).collect();
+        let rows = flat.iter().flat_map(|&state| self.row(state));
+        let successors: Vec<u32> = rows.map(|&next| number[next as usize]).collect();
+        let parts = coarsest(&outputs, &successors, self.width);
         let mut first = HashMap::default();
-        for &state in &flat {
-            self.representative[state as usize] =
-                *first.entry(block[state as usize]).or_insert(state);
+        for (&state, part) in flat.iter().zip(parts) {
+            self.representative[state as usize] = *first.entry(part).or_insert(state);
         }
     }
 
@@ -111,6 +112,7 @@ impl Equals<'_> {
         };
         let start = number_of(self.automaton.start, &mut queue);
         let argument_start = number_of(self.automaton.argument_start, &mut queue);
+        let domain_start = self.automaton.domain_start.map(|start| number_of(start, &mut queue));
         let (mut outputs, mut successors) = (vec![], vec![]);
         while let Some(state) = queue.pop_front() {
             outputs.push(self.automaton.outputs[state as usize]);
@@ -118,20 +120,6 @@ impl Equals<'_> {
                 successors.push(number_of(next, &mut queue));
             }
         }
-        Minimal { outputs, successors, start, argument_start }
+        Minimal { outputs, successors, start, argument_start, domain_start }
     }
-}
-
-/// Numbers the states by the key they share, and counts the numbers.
-fn number<K: std::hash::Hash + Eq>(
-    states: &[u32],
-    numbers: &mut [u32],
-    mut key: impl FnMut(u32) -> K,
-) -> usize {
-    let mut known = HashMap::default();
-    for &state in states {
-        let next = u32::try_from(known.len()).unwrap_or(UNKNOWN);
-        numbers[state as usize] = *known.entry(key(state)).or_insert(next);
-    }
-    known.len()
 }

@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::PathObject;
-use ruleset::{Glob, Object, PathSet, RuleId, RuleSet, SubjectPath, Token};
+use ruleset::{Glob, Object, PathSet, RuleId, RuleSet, SubjectPath, SyscallObject, Token};
 
 use crate::{
     CompileError,
+    blame::too_large,
     layout::ARG_SET_WORDS,
+    limits::{Effort, PATTERN_STATES},
     nfa::{Nfa, StateId},
     trie::{ARGUMENTS, NAMES, PATHS, Trie},
 };
@@ -18,11 +20,14 @@ use crate::{
 /// Bits of an argument bitmap; bit 0 would be "no known argument" and stays unused.
 const MAX_ARGUMENTS: usize = ARG_SET_WORDS * 32 - 1;
 
-pub(crate) struct Names {
+pub(crate) struct Names<'s> {
+    pub(crate) set: &'s RuleSet,
     pub(crate) trie: Trie,
     pub(crate) nfa: Nfa,
     /// Where in the trie states of the automaton come alive: behind literal prefixes and directories.
     starts: BTreeMap<String, Vec<StateId>>,
+    /// Where the name of a DNS query begins, if there are rules on names.
+    pub(crate) domains: Option<StateId>,
     /// The start of all patterns with one literal prefix.
     pattern_starts: BTreeMap<String, StateId>,
     /// Multi-call binaries by their number in the trie.
@@ -31,33 +36,38 @@ pub(crate) struct Names {
     pub(crate) object_of: Vec<Option<u32>>,
     /// Mark of the source set of each rule.
     pub(crate) source_of: Vec<Option<u32>>,
-    /// What each mark was made of, for errors.
-    pub(crate) described: Vec<String>,
+    /// The rule that each mark was first met in, for errors.
+    pub(crate) rule_of: Vec<RuleId>,
     /// Whether a mark stands for a source set.
     pub(crate) is_source: Vec<bool>,
     /// Allowed arguments, numbered from 0.
     pub(crate) arguments: BTreeMap<String, u32>,
 }
 
-impl Names {
-    pub(crate) fn gather(set: &RuleSet) -> Result<Self, CompileError> {
+impl<'s> Names<'s> {
+    pub(crate) fn gather(set: &'s RuleSet) -> Result<Self, CompileError> {
         let mut names = Self {
+            set,
             trie: Trie::new(),
             nfa: Nfa::default(),
             starts: BTreeMap::new(),
+            domains: None,
             pattern_starts: BTreeMap::new(),
             multicall: vec![],
             object_of: vec![None; set.rules.len()],
             source_of: vec![None; set.rules.len()],
-            described: vec![],
+            rule_of: vec![],
             is_source: vec![],
             arguments: BTreeMap::new(),
         };
         names.add_objects(set)?;
+        names.add_watched_sources(set)?;
         names.plant_starts();
-        names.add_sources(set);
+        names.add_domains(set);
+        names.add_sources(set)?;
         names.add_arguments(set)?;
         names.add_multicall(&set.multicall);
+        names.check_size()?;
         names.trie.sort_marks();
         Ok(names)
     }
@@ -65,14 +75,14 @@ impl Names {
     fn add_objects(&mut self, set: &RuleSet) -> Result<(), CompileError> {
         let mut known: BTreeMap<&PathSet, u32> = BTreeMap::new();
         for (id, rule) in set.numbered() {
-            let (Object::Process(paths) | Object::File(paths)) = &rule.object else { continue };
+            let Some(paths) = paths_of(&rule.object) else { continue };
             let mark = if let Some(&mark) = known.get(paths) {
                 mark
             } else {
-                let described = format!("{} of {}", written(&paths.named), rule.origin);
-                let mark = self.new_mark(described, false);
+                let mark = self.new_mark(id, false);
                 for object in std::iter::once(&paths.named).chain(&paths.linked) {
                     self.add_object(object, mark, set, id)?;
+                    self.check_size()?;
                 }
                 known.insert(paths, mark);
                 mark
@@ -131,22 +141,89 @@ impl Names {
         }
     }
 
-    fn add_sources(&mut self, set: &RuleSet) {
+    pub(crate) fn effort(&self) -> Effort {
+        Effort {
+            literal_bytes: self.trie.len(),
+            pattern_states: self.nfa.states().len(),
+            ..Effort::default()
+        }
+    }
+
+    /// While they are gathered: nothing may grow far beyond its limit.
+    fn check_size(&self) -> Result<(), CompileError> {
+        let effort = self.effort();
+        if effort.beyond().is_none() {
+            return Ok(());
+        }
+        let mut weights = vec![0.0; self.rule_of.len()];
+        if effort.pattern_states > PATTERN_STATES {
+            for state in self.nfa.states() {
+                weights[state.mark as usize] += 1.0;
+            }
+        }
+        Err(too_large(self, effort, &weights))
+    }
+
+    /// A name is read from its first label on, each with a dot before it; so all domains begin at the same state, again
+    /// at every dot.
+    fn add_domains(&mut self, set: &RuleSet) {
+        let mut known: BTreeMap<&str, u32> = BTreeMap::new();
+        for (id, rule) in set.numbered() {
+            let Object::Dns(domain) = &rule.object else { continue };
+            let mark = if let Some(&mark) = known.get(domain.as_str()) {
+                mark
+            } else {
+                let mark = self.new_mark(id, false);
+                let start = *self.domains.get_or_insert_with(|| self.nfa.add_anywhere(mark));
+                let tokens: Vec<Token> = format!(".{domain}").chars().map(Token::Literal).collect();
+                self.nfa.add_tokens(start, &tokens, mark);
+                known.insert(domain, mark);
+                mark
+            };
+            self.object_of[id as usize] = Some(mark);
+        }
+    }
+
+    fn add_sources(&mut self, set: &RuleSet) -> Result<(), CompileError> {
         let mut known: BTreeMap<&BTreeSet<SubjectPath>, u32> = BTreeMap::new();
         for (id, rule) in set.numbered() {
             let Some(source) = &rule.source else { continue };
             let mark = if let Some(&mark) = known.get(source) {
                 mark
             } else {
-                let mark = self.new_mark(format!("fromSource of {}", rule.origin), true);
+                let mark = self.new_mark(id, true);
                 for path in source {
                     self.trie.insert(PATHS, path.as_bytes()).exact.push(mark);
                 }
+                self.check_size()?;
                 known.insert(source, mark);
                 mark
             };
             self.source_of[id as usize] = Some(mark);
         }
+        Ok(())
+    }
+
+    /// Those of system call rules, which may be directories.
+    fn add_watched_sources(&mut self, set: &RuleSet) -> Result<(), CompileError> {
+        let mut known: BTreeMap<&BTreeSet<PathObject>, u32> = BTreeMap::new();
+        for (id, rule) in set.numbered() {
+            let Object::Syscall(SyscallObject { sources: Some(sources), .. }) = &rule.object else {
+                continue;
+            };
+            let mark = if let Some(&mark) = known.get(sources) {
+                mark
+            } else {
+                let mark = self.new_mark(id, true);
+                for source in sources {
+                    self.add_object(source, mark, set, id)?;
+                }
+                known.insert(sources, mark);
+                mark
+            };
+            self.source_of[id as usize] = Some(mark);
+        }
+        Ok(())
     }
 
     fn add_arguments(&mut self, set: &RuleSet) -> Result<(), CompileError> {
@@ -181,18 +258,18 @@ impl Names {
         }
     }
 
-    fn new_mark(&mut self, described: String, is_source: bool) -> u32 {
-        self.described.push(described);
+    fn new_mark(&mut self, rule: RuleId, is_source: bool) -> u32 {
+        self.rule_of.push(rule);
         self.is_source.push(is_source);
-        u32::try_from(self.described.len() - 1).unwrap_or(u32::MAX)
+        u32::try_from(self.rule_of.len() - 1).unwrap_or(u32::MAX)
     }
 }
 
-fn written(object: &PathObject) -> String {
+/// The paths that a rule's object names, if it names any.
+fn paths_of(object: &Object) -> Option<&PathSet> {
     match object {
-        PathObject::Path(text) | PathObject::ExecName(text) | PathObject::Pattern(text) => {
-            format!("`{text}`")
-        }
-        PathObject::Directory { dir, .. } => format!("`{dir}`"),
+        Object::Process(paths) | Object::File(paths) => Some(paths),
+        Object::Syscall(watched) => watched.path.as_ref(),
+        Object::Network(_) | Object::Dns(_) | Object::Capability(_) | Object::Preset(_) => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use regex_syntax::utf8::Utf8Sequences;
 use ruleset::{CharacterClass, Token};
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::{
     bytes::ByteSet,
@@ -23,6 +23,7 @@ pub(crate) struct Nfa {
 
 pub(crate) struct State {
     epsilon: Vec<StateId>,
+    /// To the state itself or to states with higher numbers.
     pub(crate) moves: Vec<(ByteSet, StateId)>,
     /// The named thing that this state was made for; others may share it.
     pub(crate) mark: u32,
@@ -66,47 +67,66 @@ impl Nfa {
         start
     }
 
-    /// The state accepts whatever follows.
-    pub(crate) fn is_final(&self, id: StateId) -> bool {
-        let state = self.state(id);
-        !state.accepts.is_empty() && state.moves.contains(&(ByteSet::all(), id))
+    /// For each state that accepts whatever follows, where that ends the lists of rules; with `and_slashes`, else
+    /// only up to the next slash.
+    pub(crate) fn finals(&self, settled: &Settled, and_slashes: bool) -> Vec<Places> {
+        let all = ByteSet::all();
+        let bytes = if and_slashes { all } else { all.without(b'/') };
+        let ends = |(id, state): (StateId, &State)| {
+            let accepts = state.accepts.iter().filter(|_| state.moves.contains(&(bytes, id)));
+            accepts.map(|&mark| settled.ends[mark as usize]).fold(Places::NOWHERE, Places::earliest)
+        };
+        (0..).zip(&self.states).map(ends).collect()
+    }
+
+    /// For each state, whether nothing with a slash can be accepted from it.
+    pub(crate) fn ends_in_component(&self) -> Vec<bool> {
+        let mut ends = vec![true; self.states.len()];
+        // A state leads to itself or to states with higher numbers only.
+        for (id, state) in self.states.iter().enumerate().rev() {
+            let moves = state.moves.iter().all(|&(bytes, to)| {
+                !bytes.contains(b'/') && (to as usize == id || ends[to as usize])
+            });
+            ends[id] = moves && state.epsilon.iter().all(|&to| ends[to as usize]);
+        }
+        ends
+    }
+
+    /// A state that stays alive whatever comes, for what may begin anywhere.
+    pub(crate) fn add_anywhere(&mut self, mark: u32) -> StateId {
+        let start = self.new_state(mark);
+        self.states[start as usize].moves.push((ByteSet::all(), start));
+        start
     }
 
     /// For each state, the earliest places of all that can still be accepted from it.
     pub(crate) fn still_possible(&self, settled: &Settled) -> Vec<Places> {
         let mut possible: Vec<Places> = vec![Places::NOWHERE; self.states.len()];
-        let mut changed = true;
-        while changed {
-            changed = false;
-            // Targets mostly have higher numbers, so few rounds are needed.
-            for (id, state) in self.states.iter().enumerate().rev() {
-                let accepted = state.accepts.iter().map(|&mark| settled.first[mark as usize]);
-                let targets = state.epsilon.iter().chain(state.moves.iter().map(|(_, to)| to));
-                let places = accepted
-                    .chain(targets.map(|&to| possible[to as usize]))
-                    .fold(possible[id], Places::earliest);
-                changed |= places != possible[id];
-                possible[id] = places;
-            }
+        // A state leads to itself or to states with higher numbers only.
+        for (id, state) in self.states.iter().enumerate().rev() {
+            let accepted = state.accepts.iter().map(|&mark| settled.first[mark as usize]);
+            let targets = state.epsilon.iter().chain(state.moves.iter().map(|(_, to)| to));
+            possible[id] = accepted
+                .chain(targets.map(|&to| possible[to as usize]))
+                .fold(possible[id], Places::earliest);
         }
         possible
     }
 
     /// The states reachable without a byte that move or accept, sorted.
     pub(crate) fn closure(&self, from: StateId) -> Vec<StateId> {
-        let mut seen = vec![from];
+        let mut reached = vec![from];
+        let mut seen = HashSet::from_iter([from]);
         let mut next = 0;
-        while let Some(&id) = seen.get(next) {
-            for &target in &self.state(id).epsilon {
-                if !seen.contains(&target) {
-                    seen.push(target);
-                }
-            }
+        while let Some(&id) = reached.get(next) {
+            let targets = self.state(id).epsilon.iter();
+            reached.extend(targets.filter(|&&target| seen.insert(target)));
             next += 1;
         }
-        seen.retain(|&id| !self.state(id).accepts.is_empty() || !self.state(id).moves.is_empty());
-        seen.sort_unstable();
-        seen
+        reached
+            .retain(|&id| !self.state(id).accepts.is_empty() || !self.state(id).moves.is_empty());
+        reached.sort_unstable();
+        reached
     }
 
     pub(crate) fn new_state(&mut self, mark: u32) -> StateId {
@@ -127,11 +147,14 @@ impl Nfa {
             Token::Star => self.run(ByteSet::all().without(b'/'), from, mark),
             Token::DoubleStar => self.run(ByteSet::all(), from, mark),
             Token::Alternatives(alternatives) => {
-                let end = self.new_state(mark);
+                let mut inner_ends = vec![];
                 for alternative in alternatives {
                     let inner = self.new_state(mark);
                     self.states[from as usize].epsilon.push(inner);
-                    let inner_end = self.tokens(alternative, inner, mark);
+                    inner_ends.push(self.tokens(alternative, inner, mark));
+                }
+                let end = self.new_state(mark);
+                for inner_end in inner_ends {
                     self.states[inner_end as usize].epsilon.push(end);
                 }
                 end
@@ -149,26 +172,25 @@ impl Nfa {
 
     /// One character out of sorted ranges, in UTF-8.
     fn characters(&mut self, ranges: &[(char, char)], from: StateId, mark: u32) -> StateId {
-        let end = self.new_state(mark);
+        let mut last_moves = vec![];
         for &(first, last) in ranges {
             for sequence in Utf8Sequences::new(first, last) {
-                let bytes: Vec<_> = sequence.as_slice().iter().map(|r| (r.start, r.end)).collect();
-                self.byte_sequence(&bytes, from, end, mark);
+                let mut at = from;
+                let [leading @ .., final_range] = sequence.as_slice() else { continue };
+                for range in leading {
+                    let between = self.new_state(mark);
+                    let bytes = ByteSet::range(range.start, range.end);
+                    self.states[at as usize].moves.push((bytes, between));
+                    at = between;
+                }
+                last_moves.push((at, ByteSet::range(final_range.start, final_range.end)));
             }
         }
-        end
-    }
-
-    fn byte_sequence(&mut self, ranges: &[(u8, u8)], from: StateId, end: StateId, mark: u32) {
-        let Some((&(low, high), rest)) = ranges.split_first() else { return };
-        let set = ByteSet::range(low, high);
-        if rest.is_empty() {
-            self.states[from as usize].moves.push((set, end));
-            return;
+        let end = self.new_state(mark);
+        for (from, bytes) in last_moves {
+            self.states[from as usize].moves.push((bytes, end));
         }
-        let between = self.new_state(mark);
-        self.states[from as usize].moves.push((set, between));
-        self.byte_sequence(rest, between, end, mark);
+        end
     }
 }
 

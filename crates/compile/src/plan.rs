@@ -97,13 +97,13 @@ enum Outcome {
 /// Derives the plans of one rule set.
 pub(crate) struct Planner<'s> {
     set: &'s RuleSet,
-    names: &'s Names,
+    names: &'s Names<'s>,
     allow_listed: BTreeSet<Class>,
     pub(crate) arguments: ArgumentSets,
 }
 
 impl<'s> Planner<'s> {
-    pub(crate) fn new(set: &'s RuleSet, names: &'s Names) -> Self {
+    pub(crate) fn new(set: &'s RuleSet, names: &'s Names<'s>) -> Self {
         let allows = set.rules.iter().filter(|rule| rule.action == Action::Allow);
         let allow_listed = allows.map(|rule| rule.object.class()).collect();
         Self { set, names, allow_listed, arguments: ArgumentSets::default() }

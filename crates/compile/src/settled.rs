@@ -9,8 +9,8 @@ use ruleset::{Object, Rule, RuleSet, Tier, precedence};
 
 use crate::names::Names;
 
-/// Verdicts of the cluster tier, of the namespaced tier, and audits; for programs and for files.
-const LISTS: usize = 6;
+/// Verdicts of the cluster tier, of the namespaced tier, and audits; for programs, for files and for DNS names.
+const LISTS: usize = 9;
 
 /// A place in each list; smaller comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,12 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
+    /// Every mark matters, whatever other marks a path bears.
+    pub(crate) fn nothing(names: &Names) -> Self {
+        let marks = names.is_source.len();
+        Self { first: vec![Places::BEFORE_ALL; marks], ends: vec![Places::NOWHERE; marks] }
+    }
+
     pub(crate) fn of(set: &RuleSet, names: &Names) -> Self {
         let mut first: Vec<Places> = (names.is_source.iter())
             // Sources are no list's matter: they always count.
@@ -51,9 +57,14 @@ impl Settled {
         ordered.sort_by_key(|&(id, rule)| precedence(id, rule));
         for (place, (id, rule)) in (1..).zip(ordered) {
             let Some(mark) = names.object_of[id as usize] else { continue };
-            let mut here = Places::NOWHERE;
-            here.0[list_of(rule)] = place;
             let mark = mark as usize;
+            let Some(list) = list_of(rule) else {
+                // Its rule is one of many lists, one for each call: it always counts.
+                first[mark] = Places::BEFORE_ALL;
+                continue;
+            };
+            let mut here = Places::NOWHERE;
+            here.0[list] = place;
             first[mark] = first[mark].earliest(here);
             // A cluster denial does not end the namespaced list: an earlier cluster rule may have permitted.
             if is_unconditional(rule) {
@@ -71,14 +82,21 @@ impl Settled {
     }
 }
 
-fn list_of(rule: &Rule) -> usize {
-    let class = if matches!(rule.object, Object::Process(_)) { 0 } else { 3 };
-    class
-        + match (rule.action, rule.tier) {
-            (Action::Audit, _) => 2,
-            (_, Tier::Namespaced) => 1,
-            (_, Tier::Cluster) => 0,
+fn list_of(rule: &Rule) -> Option<usize> {
+    let class = match rule.object {
+        Object::Process(_) => 0,
+        Object::File(_) => 3,
+        Object::Dns(_) => 6,
+        Object::Network(_) | Object::Capability(_) | Object::Preset(_) | Object::Syscall(_) => {
+            return None;
         }
+    };
+    let list = match (rule.action, rule.tier) {
+        (Action::Audit, _) => 2,
+        (_, Tier::Namespaced) => 1,
+        (_, Tier::Cluster) => 0,
+    };
+    Some(class + list)
 }
 
 fn is_unconditional(rule: &Rule) -> bool {

@@ -2,6 +2,8 @@
 
 use ruleset::Socket;
 
+use crate::layout::SOCKET_CLASSES;
+
 const TYPES: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 10];
 const OTHER_TYPE: u16 = 255;
 
@@ -37,6 +39,18 @@ pub(crate) fn representative(class: usize) -> Socket {
     };
     let protocol = PROTOCOLS.get(class & 7).copied().unwrap_or(OTHER_PROTOCOL);
     Socket { family: if class >> 6 == 1 { 17 } else { 2 }, kind, protocol }
+}
+
+/// A socket of each class, those that programs really use first.
+pub fn socket_witnesses() -> impl Iterator<Item = Socket> {
+    let mut sockets: Vec<Socket> = (0..SOCKET_CLASSES).map(representative).collect();
+    sockets.sort_by_key(|socket| match (socket.kind, socket.protocol) {
+        (1, 6) | (2, 17) => 0,
+        (1, 132) | (2, 1 | 58) | (3, _) => 1,
+        (OTHER_TYPE, _) => 3,
+        _ => 2,
+    });
+    sockets.into_iter()
 }
 
 #[cfg(test)]

@@ -4,24 +4,22 @@
 //! paths and names thus never make the sets large; a set holds only the patterns and directories that are still
 //! alive, and its successors are computed once, whatever the trie nodes beside it.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
     CompileError,
+    blame::too_large,
     bytes::{ByteClasses, ByteSet},
-    image::MAX_WORDS,
     layout::{ROW_CLASS_MASK, ROW_MULTICALL},
+    limits::{Effort, PATTERN_REACH},
+    moves::{Moves, has},
     names::Names,
     nfa::StateId,
     settled::{Places, Settled},
     trie::{ARGUMENTS, DEAD, NAMES, Node, PATHS},
 };
-
-/// Upper limit of what the construction may hold before it is minimised: 32 MiB of transitions.
-const MAX_TRANSITIONS: usize = 8 << 20;
-
-/// Upper limit of the pattern states in all sets together; it keeps hopeless pattern mixtures from taking long.
-const MAX_SET_MEMBERS: usize = 2 << 20;
 
 /// An automaton over byte classes.
 pub(crate) struct Automaton {
@@ -35,25 +33,41 @@ pub(crate) struct Automaton {
     pub(crate) depths: Vec<Option<u32>>,
     pub(crate) start: u32,
     pub(crate) argument_start: u32,
+    /// Where DNS names begin, if there are rules on them.
+    pub(crate) domain_start: Option<u32>,
+    /// The states of DNS names. No two of them are equal, since each knows how much of which domain it has seen.
+    pub(crate) of_domains: Vec<bool>,
     /// The marks of each path class; those of class 0 are none.
     pub(crate) path_classes: Vec<Vec<u32>>,
-    /// What most of its states are due to.
-    pub(crate) culprit: String,
+    pub(crate) effort: Effort,
+    /// See `blame`.
+    pub(crate) weights: Vec<f64>,
 }
 
 impl Automaton {
     pub(crate) fn build(names: &Names, settled: &Settled) -> Result<Self, CompileError> {
-        let mut machine = Machine::new(names, settled);
+        let mut machine = Machine::new(names, settled)?;
         machine.prepare_applets();
         let start_set = machine.spawned(SetId::EMPTY, PATHS);
         let start = machine.intern(Triple { path: PATHS, name: NAMES, set: start_set });
         let inert = machine.fixed_set(vec![]);
         let argument_start = machine.intern(Triple { path: ARGUMENTS, name: DEAD, set: inert });
+        let domain_start = names.domains.map(|domains| {
+            let set = machine.live_set(names.nfa.closure(domains));
+            machine.intern(Triple { path: DEAD, name: DEAD, set })
+        });
         machine.expand_all()?;
         let depth = |triple: &Triple| names.trie.get(triple.path).map(|node| node.depth);
         Ok(Self {
-            culprit: machine.culprit(),
+            effort: machine.effort(),
+            weights: machine.weights(),
             depths: machine.triples.iter().map(depth).collect(),
+            of_domains: machine
+                .triples
+                .iter()
+                .map(|triple| machine.is_of_domains(triple.set))
+                .collect(),
+            domain_start,
             outputs: machine.outputs,
             successors: machine.successors,
             start,
@@ -91,26 +105,34 @@ struct LiveSet {
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum SetKind {
     /// Pattern states, sorted.
-    Live(Vec<StateId>),
+    Live(Rc<[StateId]>),
     /// Behind `//` of a multi-call binary, whose marks stay whatever the applet; also, without marks, for arguments.
-    Fixed(Vec<u32>),
+    Fixed(Rc<[u32]>),
 }
 
 const UNKNOWN: u32 = u32::MAX;
 
 struct Machine<'n> {
-    names: &'n Names,
+    names: &'n Names<'n>,
     settled: &'n Settled,
     /// Of each pattern state.
     still_possible: Vec<Places>,
+    /// Likewise, whether it can accept nothing with a slash.
+    ends_in_component: Vec<bool>,
+    /// Likewise, where it ends the lists of rules whatever follows, and whatever follows without a slash.
+    finals: Vec<Places>,
+    finals_in_component: Vec<Places>,
     classes: ByteClasses,
+    moves: Moves,
     slash: usize,
     sets: Vec<LiveSet>,
     set_ids: HashMap<SetKind, SetId>,
-    set_members: usize,
+    combined_states: usize,
     unions: HashMap<(SetId, Node), SetId>,
     /// Closure of each pattern state.
     closures: Vec<Vec<StateId>>,
+    /// Their sizes, added up.
+    pattern_reach: usize,
     applet_sets: Vec<SetId>,
     triples: Vec<Triple>,
     ids: HashMap<Triple, u32>,
@@ -121,25 +143,30 @@ struct Machine<'n> {
 }
 
 impl<'n> Machine<'n> {
-    fn new(names: &'n Names, settled: &'n Settled) -> Self {
+    fn new(names: &'n Names<'n>, settled: &'n Settled) -> Result<Self, CompileError> {
+        let (closures, pattern_reach) = closures(names)?;
         let singles = names.trie.edge_bytes().chain([b'/']).map(ByteSet::one);
         let mut ranges: Vec<_> =
             names.nfa.states().iter().flat_map(|s| s.moves.iter().map(|&(set, _)| set)).collect();
         ranges.sort_unstable();
         ranges.dedup();
         let classes = ByteClasses::of_sets(singles.chain(ranges));
-        let closures = (0..).zip(names.nfa.states()).map(|(id, _)| names.nfa.closure(id)).collect();
         let mut machine = Self {
             names,
             settled,
             still_possible: names.nfa.still_possible(settled),
+            ends_in_component: names.nfa.ends_in_component(),
+            finals: names.nfa.finals(settled, true),
+            finals_in_component: names.nfa.finals(settled, false),
             slash: classes.class_of(b'/'),
+            moves: Moves::of(&names.nfa, &classes),
             classes,
             sets: vec![],
             set_ids: HashMap::default(),
-            set_members: 0,
+            combined_states: 0,
             unions: HashMap::default(),
             closures,
+            pattern_reach,
             applet_sets: vec![],
             triples: vec![],
             ids: HashMap::default(),
@@ -148,8 +175,8 @@ impl<'n> Machine<'n> {
             path_classes: vec![vec![]],
             path_class_ids: HashMap::from_iter([(vec![], 0)]),
         };
-        machine.intern_set(SetKind::Live(vec![]));
-        machine
+        machine.intern_set(SetKind::Live(Rc::from([])));
+        Ok(machine)
     }
 
     /// Walks every multi-call binary to learn the marks that all its applets share.
@@ -169,10 +196,7 @@ impl<'n> Machine<'n> {
     fn expand_all(&mut self) -> Result<(), CompileError> {
         let mut next = 0;
         while next < self.triples.len() {
-            let transitions = self.triples.len() * self.classes.len();
-            if transitions > MAX_TRANSITIONS || self.set_members > MAX_SET_MEMBERS {
-                return Err(CompileError::TooLarge { limit: MAX_WORDS, culprit: self.culprit() });
-            }
+            self.check_size()?;
             self.expand(next);
             next += 1;
         }
@@ -184,20 +208,22 @@ impl<'n> Machine<'n> {
         let names = self.names;
         let from = self.triples[id];
         self.compute_steps(from.set);
-        let mut row = vec![UNKNOWN; self.classes.len()];
+        let row = self.successors.len();
+        self.successors.resize(row + self.classes.len(), UNKNOWN);
         let continued = names.trie.children(from.path).iter();
         let continued = continued.chain(names.trie.children(from.name));
         for &(byte, _) in continued {
-            let class = self.classes.class_of(byte);
-            if row[class] == UNKNOWN {
+            let cell = row + self.classes.class_of(byte);
+            if self.successors[cell] == UNKNOWN {
                 let target = self.step(from, byte);
-                row[class] = self.intern(target);
+                self.successors[cell] = self.intern(target);
             }
         }
-        for (class, cell) in row.iter_mut().enumerate().filter(|(_, cell)| **cell == UNKNOWN) {
-            *cell = self.stray(from.set, class);
+        for class in 0..self.classes.len() {
+            if self.successors[row + class] == UNKNOWN {
+                self.successors[row + class] = self.stray(from.set, class);
+            }
         }
-        self.successors.extend(row);
     }
 
     /// The state behind a byte that neither trie goes on with.
@@ -234,11 +260,17 @@ impl<'n> Machine<'n> {
 
     /// A slash begins a new last component, except within an applet's name.
     fn restarted(&self, set: SetId, class: usize) -> Option<Node> {
-        (class == self.slash && !self.is_fixed(set)).then_some(NAMES)
+        let in_path = !self.is_fixed(set) && !self.is_of_domains(set);
+        (class == self.slash && in_path).then_some(NAMES)
     }
 
     fn is_fixed(&self, set: SetId) -> bool {
         matches!(self.sets[set.0 as usize].kind, SetKind::Fixed(_))
+    }
+
+    fn is_of_domains(&self, set: SetId) -> bool {
+        let SetKind::Live(states) = &self.sets[set.0 as usize].kind else { return false };
+        self.names.domains.is_some_and(|start| states.binary_search(&start).is_ok())
     }
 
     fn compute_steps(&mut self, id: SetId) {
@@ -255,27 +287,23 @@ impl<'n> Machine<'n> {
 
     /// Computes one successor per group of byte classes that the live states do not tell apart.
     fn live_steps(&mut self, states: &[StateId]) -> Vec<SetId> {
-        let nfa = &self.names.nfa;
-        let moves: Vec<_> = states.iter().flat_map(|&id| &nfa.state(id).moves).collect();
-        let mut distinct: Vec<ByteSet> = moves.iter().map(|(set, _)| *set).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let mut successor_of: HashMap<Vec<u64>, SetId> = HashMap::default();
+        let moves = self.moves.of_states(states);
+        let taken = self.moves.taken_by_class(&moves);
+        let mut successor_of: HashMap<&[u64], SetId> = HashMap::default();
         let mut steps = Vec::with_capacity(self.classes.len());
         for class in 0..self.classes.len() {
-            let byte = self.classes.representatives()[class];
-            let group = membership(&distinct, byte);
-            let successor = successor_of.get(&group).copied().unwrap_or_else(|| {
+            let row = self.moves.row(&taken, class);
+            let successor = successor_of.get(row).copied().unwrap_or_else(|| {
                 let mut next: Vec<StateId> = moves
                     .iter()
-                    .filter(|(set, _)| set.contains(byte))
-                    .flat_map(|&&(_, target)| self.closures[target as usize].iter().copied())
+                    .filter(|&&(set, _)| has(row, set))
+                    .flat_map(|&(_, target)| self.closures[target as usize].iter().copied())
                     .collect();
                 next.sort_unstable();
                 next.dedup();
                 self.live_set(next)
             });
-            successor_of.insert(group, successor);
+            successor_of.insert(row, successor);
             steps.push(successor);
         }
         steps
@@ -289,7 +317,8 @@ impl<'n> Machine<'n> {
         if let Some(&known) = self.unions.get(&(set, node)) {
             return known;
         }
-        let SetKind::Live(mut states) = self.sets[set.0 as usize].kind.clone() else { return set };
+        let SetKind::Live(states) = &self.sets[set.0 as usize].kind else { return set };
+        let mut states = states.to_vec();
         states.extend(&data.spawns);
         states.sort_unstable();
         states.dedup();
@@ -298,23 +327,25 @@ impl<'n> Machine<'n> {
         union
     }
 
-    /// Where a state accepts for good, states that can only lead to what comes behind it are dropped.
+    /// Where a state accepts for good, states that can only lead to what comes behind it are dropped. Where it does
+    /// up to the next slash, so are those that need no slash.
     fn live_set(&mut self, mut states: Vec<StateId>) -> SetId {
-        let nfa = &self.names.nfa;
-        let ends = states
-            .iter()
-            .filter(|&&id| nfa.is_final(id))
-            .flat_map(|&id| &nfa.state(id).accepts)
-            .map(|&mark| self.settled.ends[mark as usize])
-            .fold(Places::NOWHERE, Places::earliest);
+        let ends = earliest(&states, &self.finals);
         if ends != Places::NOWHERE {
             states.retain(|&id| !self.still_possible[id as usize].are_behind(ends));
         }
-        self.intern_set(SetKind::Live(states))
+        let ends = earliest(&states, &self.finals_in_component);
+        if ends != Places::NOWHERE {
+            states.retain(|&id| {
+                !self.ends_in_component[id as usize]
+                    || !self.still_possible[id as usize].are_behind(ends)
+            });
+        }
+        self.intern_set(SetKind::Live(states.into()))
     }
 
     fn fixed_set(&mut self, marks: Vec<u32>) -> SetId {
-        self.intern_set(SetKind::Fixed(marks))
+        self.intern_set(SetKind::Fixed(marks.into()))
     }
 
     fn intern_set(&mut self, kind: SetKind) -> SetId {
@@ -322,13 +353,13 @@ impl<'n> Machine<'n> {
             return known;
         }
         let marks = match &kind {
-            SetKind::Fixed(marks) => marks.clone(),
+            SetKind::Fixed(marks) => marks.to_vec(),
             SetKind::Live(states) => sorted(
                 states.iter().flat_map(|&id| self.names.nfa.state(id).accepts.iter().copied()),
             ),
         };
         if let SetKind::Live(states) = &kind {
-            self.set_members += states.len();
+            self.combined_states += states.len();
         }
         let id = SetId(u32::try_from(self.sets.len()).unwrap_or(UNKNOWN));
         let strays = vec![UNKNOWN; self.classes.len()];
@@ -379,29 +410,71 @@ impl<'n> Machine<'n> {
         marks
     }
 
-    /// Blames the pattern that is alive in most states.
-    fn culprit(&self) -> String {
-        let mut weights = vec![0_usize; self.names.described.len()];
-        for triple in &self.triples {
-            let SetKind::Live(states) = &self.sets[triple.set.0 as usize].kind else { continue };
-            for &id in states {
-                weights[self.names.nfa.state(id).mark as usize] += 1;
+    fn effort(&self) -> Effort {
+        Effort {
+            pattern_reach: self.pattern_reach,
+            combinations: self.sets.len(),
+            combined_states: self.combined_states,
+            transitions: self.triples.len() * self.classes.len(),
+            ..self.names.effort()
+        }
+    }
+
+    fn check_size(&self) -> Result<(), CompileError> {
+        let effort = self.effort();
+        if effort.beyond().is_none() {
+            return Ok(());
+        }
+        Err(too_large(self.names, effort, &self.weights()))
+    }
+
+    /// How much each mark contributes to the number of sets. A state that is alive nearly always or hardly ever tells
+    /// few sets apart, one that is alive in half of them doubles their number: that is its entropy.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn weights(&self) -> Vec<f64> {
+        let mut weights = vec![0.0; self.names.rule_of.len()];
+        if self.sets.len() * 4 < self.triples.len() {
+            return weights;
+        }
+        let mut alive = vec![0_u32; self.closures.len()];
+        for set in &self.sets {
+            let SetKind::Live(states) = &set.kind else { continue };
+            for &state in states.iter() {
+                alive[state as usize] += 1;
             }
         }
-        let heaviest = (0..weights.len()).max_by_key(|&mark| weights[mark]);
-        match heaviest.filter(|&mark| weights[mark] > self.triples.len() / 2) {
-            Some(mark) => self.names.described[mark].clone(),
-            None => "the number and length of exact paths".to_owned(),
+        for (state, alive) in self.names.nfa.states().iter().zip(alive) {
+            let share = f64::from(alive) / self.sets.len() as f64;
+            let entropy = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+            weights[state.mark as usize] += entropy(share) + entropy(1.0 - share);
         }
+        weights
     }
 }
 
-/// Which of the sets have the byte, as bits.
-fn membership(sets: &[ByteSet], byte: u8) -> Vec<u64> {
-    let bits = |sets: &[ByteSet]| {
-        sets.iter().rev().fold(0, |bits, set| bits << 1 | u64::from(set.contains(byte)))
-    };
-    sets.chunks(64).map(bits).collect()
+/// The closures of all pattern states, and the sum of their sizes.
+fn closures(names: &Names) -> Result<(Vec<Vec<StateId>>, usize), CompileError> {
+    let mut closures = Vec::with_capacity(names.nfa.states().len());
+    let mut reach = 0;
+    for (id, _) in (0..).zip(names.nfa.states()) {
+        let closure = names.nfa.closure(id);
+        reach += closure.len();
+        closures.push(closure);
+        if reach > PATTERN_REACH {
+            let mut weights = vec![0.0; names.rule_of.len()];
+            for (closure, state) in closures.iter().zip(names.nfa.states()) {
+                let size = u32::try_from(closure.len()).unwrap_or(u32::MAX);
+                weights[state.mark as usize] += f64::from(size);
+            }
+            let effort = Effort { pattern_reach: reach, ..names.effort() };
+            return Err(too_large(names, effort, &weights));
+        }
+    }
+    Ok((closures, reach))
+}
+
+fn earliest(states: &[StateId], places: &[Places]) -> Places {
+    states.iter().map(|&id| places[id as usize]).fold(Places::NOWHERE, Places::earliest)
 }
 
 fn sorted(marks: impl Iterator<Item = u32>) -> Vec<u32> {

@@ -46,6 +46,10 @@ impl Trie {
         &mut self.nodes[node as usize]
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     fn child_or_new(&mut self, node: Node, byte: u8) -> Node {
         let data = &self.nodes[node as usize];
         match data.children.binary_search_by_key(&byte, |&(byte, _)| byte) {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use compile::{CompileError, compile, interpret, layout::at};
 use policy::{Action, Kind, PathObject, Place};
+use proptest::prelude::*;
 use ruleset::{
-    Access, AccessObject, FileOperation, Object, Origin, PathSet, Rule, RuleSet, Tier, decide,
+    Access, AccessObject, FileOperation, Object, Origin, PathSet, Rule, RuleSet, SyscallObject,
+    Tier, decide,
 };
 
 const BUDGET: usize = 4 << 20;
@@ -66,6 +68,50 @@ fn a_thousand_rules_with_a_hundred_patterns_fit_the_budget() {
     assert!(size(&set_of(exact_rules(900).chain(anywhere))) <= BUDGET);
 }
 
+/// A path that bears several of the names need only remember which of them decides.
+#[test]
+fn patterns_for_a_part_of_a_name_do_not_multiply() {
+    let pattern = |n: usize| PathObject::Pattern(format!("/**/*n{n}*"));
+    let anywhere = (0..100).map(|n| file(n, pattern(n)));
+    assert!(size(&set_of(exact_rules(900).chain(anywhere))) <= BUDGET);
+}
+
+/// One piece of a pattern, and one of a path.
+fn pieces() -> (impl Strategy<Value = String>, impl Strategy<Value = String>) {
+    let of_pattern = ["*", "*a", "b*", "**", "/", "/**/", "?", "[^a]", "{a,*b}"];
+    (
+        prop::collection::vec(prop::sample::select(of_pattern.to_vec()), 1..6)
+            .prop_map(|pieces| format!("/{}", pieces.concat())),
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "/"]), 0..9)
+            .prop_map(|pieces| format!("/{}", pieces.concat())),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is forgotten on the way never mattered.
+    #[test]
+    fn patterns_that_overlap_decide_as_the_law_says(
+        patterns in prop::collection::vec((pieces().0, 0..3_usize, any::<bool>()), 1..9),
+        paths in prop::collection::vec(pieces().1, 60),
+    ) {
+        let action = |n: usize| [Action::Block, Action::Allow, Action::Audit][n];
+        let rules = patterns.into_iter().enumerate().map(|(n, (text, acts, owned))| Rule {
+            action: action(acts),
+            owner_only: owned,
+            ..file(n, PathObject::Pattern(text))
+        });
+        let set = set_of(rules);
+        let image = compile(&set).unwrap();
+        for path in &paths {
+            let object = AccessObject::File { path: path.as_bytes(), operation: FileOperation::Read };
+            let access = Access { subject: Some(b"/bin/cat"), object, terminal: false, owner: false };
+            prop_assert_eq!(interpret(&image.words, &access), decide(&set, &access), "{}", path);
+        }
+    }
+}
+
 #[test]
 fn ten_thousand_exact_rules_fit() {
     assert!(size(&set_of(exact_rules(10_000))) <= 4 * BUDGET);
@@ -123,7 +169,46 @@ fn too_many_arguments_are_refused() {
 }
 
 #[test]
-fn dns_rules_are_reported_as_not_expressed() {
-    let rules = [rule(0, Object::Dns("example.com".into()))];
-    assert_eq!(compile(&set_of(rules)).unwrap().not_expressed, [0]);
+fn long_lists_of_domains_fit() {
+    let domain = |n: usize| format!("ads-{n}.network-{}.example", n % 700);
+    let set = set_of((0..3_000).map(|n| rule(n, Object::Dns(domain(n)))));
+    let image = compile(&set).unwrap();
+    assert!(image.words.len() * size_of::<u32>() <= 4 * BUDGET);
+    let asked = |name: &'static str| {
+        let object = AccessObject::Dns(Some(name.as_bytes()));
+        let access = Access { subject: None, object, terminal: false, owner: false };
+        assert_eq!(interpret(&image.words, &access), decide(&set, &access));
+        interpret(&image.words, &access).permitted
+    };
+    assert!(!asked("x.ADS-2999.network-199.example"));
+    assert!(asked("ads-2999.network-198.example"));
+    assert!(asked("network-199.example"));
+}
+
+/// What is audited on one path says nothing of other calls on it, nor of files.
+#[test]
+fn paths_of_system_calls_are_told_apart_by_the_call() {
+    let below = |dir: &str| PathSet {
+        named: PathObject::Directory { dir: dir.into(), recursive: true },
+        linked: BTreeSet::new(),
+    };
+    let watch = |number, call: &str, dir: &str| {
+        let calls = BTreeSet::from([call.to_owned()]);
+        let watched = SyscallObject { calls, path: Some(below(dir)), sources: None };
+        Rule { action: Action::Audit, ..rule(number, Object::Syscall(watched)) }
+    };
+    let set = set_of([
+        watch(0, "unlink", "/srv/"),
+        watch(1, "rmdir", "/srv/box/"),
+        file(2, PathObject::Path("/srv/box/x".into())),
+    ]);
+    let image = compile(&set).unwrap();
+    for (name, path) in [("unlink", "/srv/box/x"), ("rmdir", "/srv/box/x"), ("rmdir", "/srv/x")] {
+        let object = AccessObject::Syscall { name, path: Some(path.as_bytes()) };
+        let access = Access { subject: None, object, terminal: false, owner: false };
+        assert_eq!(interpret(&image.words, &access), decide(&set, &access), "{name} {path}");
+    }
+    let object = AccessObject::File { path: b"/srv/box/x", operation: FileOperation::Read };
+    let access = Access { subject: None, object, terminal: false, owner: false };
+    assert!(!interpret(&image.words, &access).permitted);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use compile::layout::{self, at, has, step};
+use policy::Preset;
 
 /// `#define NAME NUMBER` lines.
 fn defined() -> BTreeMap<String, u64> {
@@ -39,11 +40,19 @@ fn the_header_and_the_layout_agree() {
         ("IMAGE_AT_SOCKET", at::SOCKET),
         ("IMAGE_AT_CAPABILITY", at::CAPABILITY),
         ("IMAGE_AT_ARG_SETS", at::ARG_SETS),
+        ("IMAGE_AT_PRESET", at::PRESET),
+        ("IMAGE_AT_DNS", at::DNS),
+        ("IMAGE_AT_DNS_START", at::DNS_START),
+        ("IMAGE_AT_DNS_UNREADABLE", at::DNS_UNREADABLE),
+        ("IMAGE_AT_SYSCALL", at::SYSCALL),
+        ("IMAGE_AT_SYSCALL_PATH", at::SYSCALL_PATH),
+        ("SYSCALLS", layout::SYSCALLS),
         ("IMAGE_HEADER_WORDS", layout::HEADER_WORDS),
         ("PLAN_MAX_STEPS", layout::PLAN_MAX_STEPS),
         ("ARG_SET_WORDS", layout::ARG_SET_WORDS),
         ("SOCKET_CLASSES", layout::SOCKET_CLASSES),
         ("CAPABILITIES", layout::CAPABILITIES),
+        ("PRESETS", layout::PRESETS),
     ];
     let words = [
         ("IMAGE_MAGIC", layout::MAGIC),
@@ -54,6 +63,15 @@ fn the_header_and_the_layout_agree() {
         ("IMAGE_HAS_CAPABILITY", has::CAPABILITY),
         ("IMAGE_HAS_ARGUMENTS", has::ARGUMENTS),
         ("IMAGE_HAS_MULTICALL", has::MULTICALL),
+        ("IMAGE_HAS_PRESET", has::PRESET),
+        ("PRESET_ANONYMOUS_MAP_EXEC", layout::preset(Preset::AnonymousMapExec)),
+        ("PRESET_FILELESS_EXEC", layout::preset(Preset::FilelessExec)),
+        ("PRESET_PROTECT_ENV", layout::preset(Preset::ProtectEnv)),
+        ("PRESET_EXEC", layout::preset(Preset::Exec)),
+        ("PRESET_PROTECT_PROC", layout::preset(Preset::ProtectProc)),
+        ("IMAGE_HAS_DNS", has::DNS),
+        ("IMAGE_HAS_SYSCALL", has::SYSCALL),
+        ("SYSCALL_OPENS", layout::SYSCALL_OPENS),
         ("ROW_CLASS_MASK", layout::ROW_CLASS_MASK),
         ("ROW_MULTICALL", layout::ROW_MULTICALL),
         ("STEP_IF_OWNER", step::IF_OWNER),

@@ -1,5 +1,6 @@
 //! The BPF-LSM backend: workloads become slots, rule sets become images, equal rule sets share one image.
 
+mod demands;
 mod directory;
 mod slots;
 
@@ -8,21 +9,20 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc, RwLock,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Arc, RwLock},
     thread,
+    time::Duration,
 };
 
 use ruleset::RuleSet;
-use sensor::{Counters, LoadError, Loaded, Options, PinError, Region, Ring, Sensor};
+use sensor::{Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring, Sensor, Then};
+use wire::{RecordKind, Visibility};
 
-use self::{directory::Directory, slots::SlotNumbers};
-use crate::{EnforceError, Enforcer, Event, NotExpressed, Placement, WorkloadKey};
-
-/// Events that wait for the agent; when it is full the kernel's rings fill up and count what they lose.
-const EVENT_QUEUE: usize = 16 * 1024;
+use self::{demands::demands, directory::Directory, slots::SlotNumbers};
+use crate::{
+    EnforceError, Enforcer, Event, Events, NotExpressed, Placement, WorkloadKey,
+    events::{Sender, channel},
+};
 
 /// Enforces by programs on the kernel's security hooks.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ struct Placed {
     generation: u32,
     cgroups: Vec<u64>,
     rules: Option<Arc<RuleSet>>,
+    visible: Visibility,
 }
 
 #[derive(Debug)]
@@ -48,17 +49,18 @@ struct Image {
     region: Region,
     number: u32,
     users: usize,
+    demands: Vec<Demand>,
 }
 
 impl BpfEnforcer {
     /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
     /// force until [`BpfEnforcer::take_over`].
-    pub fn start(options: &Options) -> Result<(Self, Receiver<Event>), LoadError> {
+    pub fn start(options: &Options) -> Result<(Self, Events), LoadError> {
         let sensor = Sensor::load(options)?;
+        sensor.number_calls(&demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
-        let (sender, receiver) = sync_channel(EVENT_QUEUE);
-        let reader =
-            sensor.reader().map_err(|source| LoadError::Refused { object: "rings", source })?;
+        let (sender, events) = channel();
+        let reader = sensor.reader().map_err(LoadError::Rings)?;
         let known = Arc::clone(&directory);
         thread::Builder::new()
             .name("kernel-rings".to_owned())
@@ -77,7 +79,7 @@ impl BpfEnforcer {
             next_image: 1,
             directory,
         };
-        Ok((enforcer, receiver))
+        Ok((enforcer, events))
     }
 
     /// Which hooks are in force, and which this kernel refused.
@@ -87,6 +89,19 @@ impl BpfEnforcer {
 
     pub fn counters(&self) -> Counters {
         self.sensor.counters()
+    }
+
+    /// Repeats of a log within this time are counted in the next one; zero: each is logged.
+    pub fn merge_logs(&self, window: Duration) {
+        self.sensor.merge_logs(window);
+    }
+
+    /// Attaches the programs that somebody's visibility asks for, and no others.
+    fn follow_visibility(&mut self) {
+        let wanted = self.placed.values().fold(Visibility::empty(), |all, p| all | p.visible);
+        for (object, reason) in self.sensor.observe(wanted) {
+            tracing::error!("events that `{object}` sees are not logged, rules hold: {reason}");
+        }
     }
 
     /// Removes what an earlier run of the agent left in the kernel. To be called when all known workloads have their
@@ -115,7 +130,8 @@ impl BpfEnforcer {
         let number = self.next_image;
         self.next_image = self.next_image.checked_add(1).unwrap_or(1);
         self.write_directory(|d| d.image_made(number, rules));
-        self.images.insert(Arc::clone(rules), Image { region, number, users: 1 });
+        self.images
+            .insert(Arc::clone(rules), Image { region, number, users: 1, demands: demands(rules) });
         Ok((region, number))
     }
 
@@ -127,7 +143,42 @@ impl BpfEnforcer {
         {
             self.sensor.retire_image(image.region);
             self.write_directory(|d| d.image_gone(image.number));
+            self.detach_idle(image.demands);
         }
+    }
+
+    /// Attaches what the rules of some image ask for, before they count.
+    fn attach_demanded(
+        &mut self,
+        workload: &WorkloadKey,
+        rules: &RuleSet,
+    ) -> Result<(), EnforceError> {
+        for demand in demands(rules) {
+            self.sensor.attach(demand).map_err(|source| EnforceError::Kernel {
+                action: "attaching the programs of its rules",
+                workload: workload.clone(),
+                source: source.into(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Detaches what no rule asks for any more.
+    fn detach_idle(&mut self, demands: Vec<Demand>) {
+        for demand in demands {
+            if self.images.values().any(|image| image.demands.contains(&demand)) {
+                continue;
+            }
+            if let Err(error) = self.sensor.detach(demand) {
+                // They find no rule to act on, and go with this run of the agent.
+                tracing::warn!(%error, "programs that no rule asks for stay attached");
+            }
+        }
+    }
+
+    fn not_expressed(&self, rules: &RuleSet) -> Vec<NotExpressed> {
+        let missing = |demand| self.sensor.missing(demand);
+        demands::not_expressed(rules, missing)
     }
 
     fn write_directory(&self, change: impl FnOnce(&mut Directory)) {
@@ -180,7 +231,13 @@ impl Enforcer for BpfEnforcer {
             self.write_directory(|d| d.slot_taken(slot, generation, workload));
             self.placed.insert(
                 workload.clone(),
-                Placed { slot, generation, cgroups: Vec::new(), rules: None },
+                Placed {
+                    slot,
+                    generation,
+                    cgroups: Vec::new(),
+                    rules: None,
+                    visible: Visibility::empty(),
+                },
             );
         }
         let bound = self.bind(workload, placement);
@@ -200,10 +257,14 @@ impl Enforcer for BpfEnforcer {
             return Err(EnforceError::NotPlaced(workload.clone()));
         };
         if placed.rules.as_ref() == Some(rules) {
-            return Ok(Vec::new());
+            return Ok(self.not_expressed(rules));
         }
         let slot = placed.slot;
         let image = if rules.rules.is_empty() { None } else { Some(self.image(workload, rules)?) };
+        if let Err(error) = self.attach_demanded(workload, rules) {
+            self.release(rules);
+            return Err(error);
+        }
         self.sensor.set_image(slot, image);
         let now = image.is_some().then(|| Arc::clone(rules));
         let before =
@@ -211,7 +272,17 @@ impl Enforcer for BpfEnforcer {
         if let Some(before) = before {
             self.release(&before);
         }
-        Ok(Vec::new())
+        Ok(self.not_expressed(rules))
+    }
+
+    fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
+        let Some(placed) = self.placed.get_mut(workload) else {
+            return Err(EnforceError::NotPlaced(workload.clone()));
+        };
+        placed.visible = visible;
+        self.sensor.show(placed.slot, visible);
+        self.follow_visibility();
+        Ok(())
     }
 
     fn remove(&mut self, workload: &WorkloadKey) -> Result<(), EnforceError> {
@@ -233,6 +304,7 @@ impl Enforcer for BpfEnforcer {
         if let Some(rules) = &placed.rules {
             self.release(rules);
         }
+        self.follow_visibility();
         Ok(())
     }
 }
@@ -256,18 +328,15 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
     Ok(ids)
 }
 
-/// False when nobody listens any more.
-fn forward(
-    directory: &RwLock<Directory>,
-    events: &SyncSender<Event>,
-    ring: Ring,
-    bytes: &[u8],
-) -> bool {
+fn forward(directory: &RwLock<Directory>, events: &Sender, ring: Ring, bytes: &[u8]) -> Then {
+    if ring == Ring::Logs && !events.has_room_for_log() {
+        return Then::Later;
+    }
     let record = match wire::Record::decode(bytes) {
         Ok(record) => record,
         Err(error) => {
             tracing::warn!(%error, ?ring, "a record of the kernel could not be read");
-            return true;
+            return Then::Next;
         }
     };
     let (workload, rules) = {
@@ -276,8 +345,8 @@ fn forward(
     };
     let Some(workload) = workload else {
         tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
-        return true;
+        return Then::Next;
     };
-    let rules = if record.kind == wire::RecordKind::Alert { rules } else { None };
-    events.send(Event { workload, record, rules }).is_ok()
+    let rules = if record.kind == RecordKind::Alert { rules } else { None };
+    events.send(Event { workload, record, rules })
 }

@@ -1,10 +1,14 @@
 //! The seam between what should hold and what makes it hold: [`Enforcer`] and its backends.
 
 pub mod bpf;
+mod events;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use ruleset::{RuleId, RuleSet};
+use wire::Visibility;
+
+pub use events::Events;
 
 /// Names one workload for as long as it lives: a container's full id, or `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +82,9 @@ pub trait Enforcer: Send {
         workload: &WorkloadKey,
         rules: &Arc<RuleSet>,
     ) -> Result<Vec<NotExpressed>, EnforceError>;
+
+    /// Logs what no rule of the workload speaks of, if it is of one of these classes, `place` having come first.
+    fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError>;
 
     /// Forgets a workload that has ended. Unknown ones are ignored.
     fn remove(&mut self, workload: &WorkloadKey) -> Result<(), EnforceError>;

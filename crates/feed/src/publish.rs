@@ -118,6 +118,11 @@ impl Feed {
         self.0.alerts.dropped() + self.0.logs.dropped() + lines
     }
 
+    /// Alerts and logs that are on their way to clients, each counted per client.
+    pub fn waiting(&self) -> u64 {
+        self.0.alerts.waiting() + self.0.logs.waiting()
+    }
+
     /// Ends all streams, for the agent's own end.
     pub fn close(&self) {
         self.0.alerts.close();

@@ -1,23 +1,58 @@
 //! Those who watch one stream: a bounded queue each, and the exact number of what each one missed.
 
 use std::{
+    pin::Pin,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use telemetry::Delivery;
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
 use tonic::Status;
 
 /// A slow listener is told of at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What a watching client reads from.
-pub(crate) type Watch<T> = ReceiverStream<Result<T, Status>>;
+pub struct Watch<T> {
+    queue: mpsc::Receiver<Result<T, Status>>,
+    /// Of all listeners to the same: items that nobody has read.
+    waiting: Arc<AtomicU64>,
+}
+
+impl<T> Watch<T> {
+    /// A stream that ends at once, which is the answer to a filter that wants nothing of this kind.
+    pub(crate) fn nothing() -> Self {
+        Self { queue: mpsc::channel(1).1, waiting: Arc::default() }
+    }
+}
+
+impl<T> Stream for Watch<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = self.queue.poll_recv(context);
+        if let Poll::Ready(Some(_)) = item {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        item
+    }
+}
+
+impl<T> Drop for Watch<T> {
+    /// A client that has left reads nothing any more.
+    fn drop(&mut self) {
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 pub(crate) struct Listeners<T> {
     /// As notices call what is queued: `alerts`.
@@ -26,6 +61,7 @@ pub(crate) struct Listeners<T> {
     /// `None` once closed.
     list: Mutex<Option<Vec<Listener<T>>>>,
     dropped: AtomicU64,
+    waiting: Arc<AtomicU64>,
 }
 
 struct Listener<T> {
@@ -51,6 +87,7 @@ impl<T: Clone> Listeners<T> {
             capacity: capacity.max(1),
             list: Mutex::new(Some(Vec::new())),
             dropped: AtomicU64::new(0),
+            waiting: Arc::default(),
         }
     }
 
@@ -60,28 +97,36 @@ impl<T: Clone> Listeners<T> {
         if let Some(list) = &mut *self.lock() {
             list.push(Listener { peer, queue, missed: 0, told: None });
         }
-        ReceiverStream::new(watch)
+        Watch { queue: watch, waiting: Arc::clone(&self.waiting) }
     }
 
-    /// Never waits: who has no room misses the item.
+    /// Never waits: who has no room misses the item, and so does everybody once the streams are closed.
     pub(crate) fn publish(&self, item: &T) -> Published {
         let mut published = Published { delivery: Delivery::Complete, notices: Vec::new() };
         let mut dropped = 0;
-        if let Some(list) = &mut *self.lock() {
-            list.retain_mut(|listener| {
-                match listener.queue.try_send(Ok(item.clone())) {
-                    Ok(()) => {}
-                    Err(TrySendError::Closed(_)) => return false,
-                    Err(TrySendError::Full(_)) => {
-                        published.delivery = Delivery::Incomplete;
-                        listener.missed += 1;
-                        dropped += 1;
-                    }
+        let mut list = self.lock();
+        let Some(list) = &mut *list else {
+            return Published { delivery: Delivery::Incomplete, notices: Vec::new() };
+        };
+        list.retain_mut(|listener| {
+            // Before it is sent: who reads it counts it down.
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            match listener.queue.try_send(Ok(item.clone())) {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    return false;
                 }
-                published.notices.extend(listener.notice(self.what));
-                true
-            });
-        }
+                Err(TrySendError::Full(_)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    published.delivery = Delivery::Incomplete;
+                    listener.missed += 1;
+                    dropped += 1;
+                }
+            }
+            published.notices.extend(listener.notice(self.what));
+            true
+        });
         self.dropped.fetch_add(dropped, Ordering::Relaxed);
         published
     }
@@ -89,6 +134,11 @@ impl<T: Clone> Listeners<T> {
     /// Items missed by all listeners together.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Items that are on their way to listeners.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Ends every stream behind what is queued already.
@@ -127,8 +177,20 @@ mod tests {
         assert_eq!(third.notices, ["client peer is too slow: it missed 1 alerts"]);
         assert!(listeners.publish(&4).notices.is_empty(), "told a moment ago");
         assert_eq!(listeners.dropped(), 2);
-        watch.close();
-        assert_eq!(watch.as_mut().try_recv().unwrap().unwrap(), 1);
+        assert_eq!(listeners.waiting(), 2);
+        assert_eq!(next(&mut watch), Some(1));
+        assert_eq!(listeners.waiting(), 1);
+        drop(watch);
+        assert_eq!(listeners.waiting(), 0, "nobody is there to read");
+    }
+
+    /// What a client reads without waiting; `None` at the stream's end.
+    fn next(watch: &mut Watch<u8>) -> Option<u8> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match Pin::new(watch).poll_next(&mut context) {
+            Poll::Ready(item) => item.map(Result::unwrap),
+            Poll::Pending => panic!("nothing to read"),
+        }
     }
 
     #[test]
@@ -143,7 +205,7 @@ mod tests {
     fn after_closing_a_stream_is_at_its_end() {
         let listeners = Listeners::<u8>::new("alerts", 1);
         listeners.close();
-        let mut watch = listeners.watch("peer".into());
-        assert!(matches!(watch.as_mut().try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
+        assert_eq!(next(&mut listeners.watch("peer".into())), None);
+        assert_eq!(listeners.publish(&1).delivery, Delivery::Incomplete, "nobody will have it");
     }
 }

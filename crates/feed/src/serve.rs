@@ -97,11 +97,6 @@ fn peer<T>(request: &Request<T>) -> String {
     request.remote_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string())
 }
 
-/// A stream that ends at once, which is the answer to a filter that wants nothing of this kind.
-fn nothing<T>() -> Watch<T> {
-    Watch::new(tokio::sync::mpsc::channel(1).1)
-}
-
 #[tonic::async_trait]
 impl LogService for Feed {
     type WatchMessagesStream = Watch<Message>;
@@ -128,7 +123,7 @@ impl LogService for Feed {
     ) -> Result<Response<Self::WatchAlertsStream>, Status> {
         Ok(Response::new(match request.get_ref().filter.as_str() {
             "all" | "policy" => self.channels().alerts.watch(peer(&request)),
-            _ => nothing(),
+            _ => Watch::nothing(),
         }))
     }
 
@@ -138,7 +133,7 @@ impl LogService for Feed {
     ) -> Result<Response<Self::WatchLogsStream>, Status> {
         Ok(Response::new(match request.get_ref().filter.as_str() {
             "all" | "system" => self.channels().logs.watch(peer(&request)),
-            _ => nothing(),
+            _ => Watch::nothing(),
         }))
     }
 }

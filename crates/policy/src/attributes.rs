@@ -46,7 +46,7 @@ impl Level {
 }
 
 impl Action {
-    const ALL: [Self; 3] = [Self::Allow, Self::Audit, Self::Block];
+    pub(crate) const ALL: [Self; 3] = [Self::Allow, Self::Audit, Self::Block];
 
     /// The name that policies and alerts write.
     pub fn as_str(self) -> &'static str {

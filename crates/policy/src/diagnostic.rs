@@ -50,14 +50,8 @@ impl Diagnostic {
         let gutter = " ".repeat(line.to_string().len());
         let mut out = format!("{severity}[{code}]: {}", self.subject());
         let _ = write!(out, "\n{gutter}--> {file}:{line}:{column}");
-        if let Some(text) = source.lines().nth(line.saturating_sub(1)) {
-            // A tab stays a tab in the second line, so that the caret stands under its character.
-            let indent: String = text
-                .chars()
-                .take(column.saturating_sub(1))
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            let _ = write!(out, "\n{gutter} |\n{line} | {text}\n{gutter} | {indent}^");
+        if let Some(excerpt) = excerpt(source, *line, *column) {
+            let _ = write!(out, "\n{excerpt}");
         }
         if let Some(hint) = &self.hint {
             let _ = write!(out, "\n{gutter} = hint: {hint}");
@@ -72,6 +66,21 @@ impl Diagnostic {
             format!("{}: {}", self.field, self.message)
         }
     }
+}
+
+/// A line of a text with a mark below the column. Characters that would direct the terminal are replaced.
+pub fn excerpt(source: &str, line: usize, column: usize) -> Option<String> {
+    let text = source.lines().nth(line.checked_sub(1)?)?;
+    let gutter = " ".repeat(line.to_string().len());
+    // A tab stays a tab in the second line, so that the mark stands under its character.
+    let indent: String = text
+        .chars()
+        .take(column.saturating_sub(1))
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    let harmless = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    let text: String = text.chars().map(harmless).collect();
+    Some(format!("{gutter} |\n{line} | {text}\n{gutter} | {indent}^"))
 }
 
 impl fmt::Display for Diagnostic {

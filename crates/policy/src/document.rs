@@ -1,14 +1,18 @@
 //! Policy texts: one or many documents, lists of policies, the metadata that makes a policy unique.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    Diagnostic, Kind, Policy, PolicyId, Severity,
+    Diagnostic, Kind, Place, Policy, PolicyId, Position, Severity,
     reader::{Field, Fields, Report, warn_of_repeated_keys},
     spec,
-    suggestion::did_you_mean,
-    yaml::{self, Node, Position},
+    suggestion::{did_you_mean, nearest},
+    yaml::{self, Document, Node, Value},
 };
 
 const API_VERSION: &str = "security.kubearmor.com/v1";
+/// What programs that render templates replace.
+const TEMPLATE: &str = "{{";
 /// Kubernetes' limit for the name of an object.
 const MAX_NAME: usize = 253;
 
@@ -17,8 +21,27 @@ const MAX_NAME: usize = 253;
 pub struct Parsed {
     /// The policies of the documents without an error.
     pub policies: Vec<Policy>,
+    /// Where each of the policies stands.
+    pub located: Vec<Located>,
     /// Everything found, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// The documents that [`parse_among_others`] passed over.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Where in its text a policy stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    pub at: Position,
+    /// The first value of each rule.
+    pub rules: BTreeMap<Place, Position>,
+}
+
+/// A document that is no policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    pub at: Position,
+    pub reason: String,
 }
 
 impl Parsed {
@@ -32,32 +55,97 @@ impl Parsed {
 /// A document with an error gives no policy; the others are not touched by it.
 pub fn parse(text: &str, file: &str) -> Parsed {
     let mut report = Report::new(file);
-    let mut policies = Vec::new();
-    for root in read_documents(text, &mut report) {
-        let field = Field { node: &root, path: String::new() };
-        read_object(&field, &mut policies, &mut report);
+    let roots = read_documents(text, &mut report);
+    read_policies(&roots, None, report)
+}
+
+/// As [`parse`], for a text that may hold other things than policies: they are told in [`Parsed::skipped`].
+pub fn parse_among_others(text: &str, file: &str) -> Parsed {
+    let mut report = Report::new(file);
+    let stream = yaml::read(text);
+    let mut skipped = Vec::new();
+    let mut roots = Vec::new();
+    let mut template = None;
+    for document in stream.documents {
+        match document {
+            Ok(Document { root: None }) => {}
+            Ok(Document { root: Some(root) }) => match foreign(&root) {
+                Some(reason) => skipped.push(Skipped { at: root.at, reason }),
+                None => roots.push(root),
+            },
+            // One template mostly has many faults.
+            Err(fault) if text.contains(TEMPLATE) => template = template.or(Some(fault.at)),
+            Err(fault) => report_fault(&fault, &mut report),
+        }
     }
-    Parsed { policies, diagnostics: report.finish() }
+    if let Some(at) = template {
+        let reason = "is a template; render it and check the outcome".to_owned();
+        skipped.push(Skipped { at, reason });
+    }
+    if roots.is_empty() && report.errors() == 0 && skipped.is_empty() {
+        skipped.push(Skipped { at: Position::START, reason: "is empty".to_owned() });
+    }
+    if let Some(at) = stream.tab.filter(|_| !roots.is_empty()) {
+        warn_of_tab(at, &mut report);
+    }
+    warn_of_repetition(&roots, &mut report);
+    read_policies(&roots, Some(skipped), report)
+}
+
+/// With a list of `skipped` documents, foreign items of lists are added to it; without, they are errors.
+fn read_policies(roots: &[Node], skipped: Option<Vec<Skipped>>, mut report: Report<'_>) -> Parsed {
+    let mut reading = Reading { policies: Vec::new(), skipped };
+    let mut parsed = Parsed::default();
+    for root in roots {
+        let field = Field { node: root, path: String::new() };
+        read_object(&field, &mut reading, &mut report);
+        for (policy, at) in reading.policies.drain(..) {
+            let rules = policy.places().into_iter();
+            let rules = rules.filter_map(|place| Some((place.clone(), root.position(&place.0)?)));
+            parsed.located.push(Located { at, rules: rules.collect() });
+            parsed.policies.push(policy);
+        }
+    }
+    parsed.skipped = reading.skipped.unwrap_or_default();
+    parsed.diagnostics = report.finish();
+    parsed
+}
+
+/// The objects found so far.
+struct Reading {
+    policies: Vec<(Policy, Position)>,
+    /// `None` if everything has to be a policy.
+    skipped: Option<Vec<Skipped>>,
+}
+
+/// Why a document is certainly not meant as a policy.
+fn foreign(root: &Node) -> Option<String> {
+    let Value::Map(map) = &root.value else { return Some("is no mapping".to_owned()) };
+    let group = API_VERSION.split('/').next().unwrap_or(API_VERSION);
+    if map.text("apiVersion").is_some_and(|version| version.starts_with(group)) {
+        return None;
+    }
+    let Some(kind) = map.text("kind") else { return Some("has no `kind`".to_owned()) };
+    if kind == "List" {
+        return None;
+    }
+    let singular = kind.strip_suffix("List").unwrap_or(kind);
+    let near = nearest(singular, &Kind::ALL.map(Kind::as_str)).is_some();
+    (!near).then(|| format!("`{kind}` is no kind of policy"))
 }
 
 /// The trees of all documents that are YAML and not empty.
 pub(crate) fn read_documents(text: &str, report: &mut Report<'_>) -> Vec<Node> {
     let stream = yaml::read(text);
     if let Some(at) = stream.tab {
-        let message = "a tab as white space: some decoders refuse it";
-        let hint = Some("use spaces".to_owned());
-        report.add(Severity::Warning, "tab", (at, ""), message, hint);
+        warn_of_tab(at, report);
     }
     let mut roots = Vec::new();
     let errors = report.errors();
     for document in stream.documents {
         match document {
             Ok(document) => roots.extend(document.root),
-            Err(fault) => {
-                let message = format!("is neither YAML nor JSON: {}", fault.message);
-                let hint = fault.message.contains("tab").then(|| "indent with spaces".to_owned());
-                report.add(Severity::Error, "syntax", (fault.at, ""), message, hint);
-            }
+            Err(fault) => report_fault(&fault, report),
         }
     }
     if roots.is_empty() && report.errors() == errors {
@@ -65,14 +153,29 @@ pub(crate) fn read_documents(text: &str, report: &mut Report<'_>) -> Vec<Node> {
         let hint = Some(format!("begin with `apiVersion: {API_VERSION}` and `kind: ...`"));
         report.add(Severity::Error, "no-policy", (Position::START, ""), message, hint);
     }
-    for root in &roots {
-        warn_of_repeated_keys(&Field { node: root, path: String::new() }, report);
-    }
+    warn_of_repetition(&roots, report);
     roots
 }
 
+fn report_fault(fault: &yaml::Fault, report: &mut Report<'_>) {
+    let message = format!("is neither YAML nor JSON: {}", fault.message);
+    let hint = fault.message.contains("tab").then(|| "indent with spaces".to_owned());
+    report.add(Severity::Error, "syntax", (fault.at, ""), message, hint);
+}
+
+fn warn_of_tab(at: Position, report: &mut Report<'_>) {
+    let message = "a tab as white space: some decoders refuse it";
+    report.add(Severity::Warning, "tab", (at, ""), message, Some("use spaces".to_owned()));
+}
+
+fn warn_of_repetition(roots: &[Node], report: &mut Report<'_>) {
+    for root in roots {
+        warn_of_repeated_keys(&Field { node: root, path: String::new() }, report);
+    }
+}
+
 /// A policy, or a list of them as `kubectl get -o yaml` writes it.
-fn read_object(field: &Field<'_>, policies: &mut Vec<Policy>, report: &mut Report<'_>) {
+fn read_object(field: &Field<'_>, reading: &mut Reading, report: &mut Report<'_>) {
     let Some(mut fields) = field.fields(report) else { return };
     let Some((kind_field, kind)) = fields.text("kind", report) else {
         if !fields.has("kind") {
@@ -84,7 +187,12 @@ fn read_object(field: &Field<'_>, policies: &mut Vec<Policy>, report: &mut Repor
     };
     if kind == "List" || kind.strip_suffix("List").and_then(Kind::parse).is_some() {
         for item in fields.items("items", report) {
-            read_object(&item, policies, report);
+            match (&mut reading.skipped, foreign(item.node)) {
+                (Some(skipped), Some(reason)) => {
+                    skipped.push(Skipped { at: item.node.at, reason });
+                }
+                _ => read_object(&item, reading, report),
+            }
         }
         return;
     }
@@ -98,7 +206,9 @@ fn read_object(field: &Field<'_>, policies: &mut Vec<Policy>, report: &mut Repor
         let hint = format!("write `apiVersion: {API_VERSION}`; Kubernetes asks for it");
         fields.warning("missing-api-version", "has no `apiVersion`", &hint, report);
     }
-    policies.extend(read_policy(kind, fields, report));
+    reading
+        .policies
+        .extend(read_policy(kind, fields, report).map(|policy| (policy, field.node.at)));
 }
 
 impl Kind {

@@ -2,10 +2,10 @@
 //! `{"type": "ADDED|MODIFIED|DELETED", "object": {"metadata": ..., "spec": ...}}`.
 
 use crate::{
-    Diagnostic, Kind, Policy, PolicyId, Severity,
+    Diagnostic, Kind, Policy, PolicyId, Position, Severity,
     document::{parse, read_documents, read_event_id, read_event_object},
     reader::{Field, Report},
-    yaml::{Node, Position, Value},
+    yaml::{Node, Value},
 };
 
 /// What diagnostics call the text of an event.

@@ -4,10 +4,12 @@
 //!
 //! A text becomes a tree whose values know their place (`yaml`), a typed reader walks it and collects
 //! every finding (`reader`), and each part of the language has a module that reads it into the model.
+//! [`description`] says the same as data, for whoever writes schemas and documentation.
 #![forbid(unsafe_code)]
 
 mod attributes;
 mod capability;
+pub mod description;
 mod diagnostic;
 mod document;
 mod event;
@@ -15,6 +17,7 @@ mod model;
 mod path;
 mod pattern;
 mod pending;
+mod places;
 mod protocol;
 mod reader;
 mod section;
@@ -24,7 +27,8 @@ mod suggestion;
 pub mod syscall;
 mod yaml;
 
-pub use diagnostic::{Diagnostic, Severity};
-pub use document::{Parsed, parse};
+pub use diagnostic::{Diagnostic, Severity, excerpt};
+pub use document::{Located, Parsed, Skipped, parse, parse_among_others};
 pub use event::{ParsedEvents, PolicyEvent, parse_event};
 pub use model::*;
+pub use yaml::Position;

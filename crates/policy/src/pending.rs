@@ -2,35 +2,34 @@
 //!
 //! A class leaves this list with the change that enforces it.
 
-use crate::{Place, Policy};
+use crate::{
+    Place, Policy,
+    places::{APPARMOR, places},
+};
 
 impl Policy {
-    /// The rules that are accepted and not enforced yet, each with the reason.
+    /// The rules that are accepted and not enforced, each with the reason.
     pub fn not_enforced_yet(&self) -> Vec<(Place, String)> {
         let spec = &self.spec;
-        let apparmor = spec.apparmor.as_ref().map(|_| Place("spec.apparmor".to_owned()));
         let pending = [
-            ("presets", places(&spec.presets, |rule| &rule.place)),
-            ("DNS rules", places(&spec.dns, |rule| &rule.place)),
-            ("system call rules", places(&spec.syscalls, |rule| &rule.place)),
-            ("device rules", places(&spec.devices, |rule| &rule.place)),
-            ("native AppArmor rules", apparmor.into_iter().collect()),
-            ("network policies", places(&spec.firewall, |rule| &rule.place)),
+            ("device rules are not enforced yet", places(&spec.devices, |rule| &rule.place)),
+            ("only AppArmor enforces its native rules", self.native()),
+            ("network policies are not enforced yet", places(&spec.firewall, |rule| &rule.place)),
         ];
         pending
             .into_iter()
-            .flat_map(|(class, places)| {
-                places
-                    .into_iter()
-                    .map(move |place| (place, format!("{class} are not enforced yet")))
+            .flat_map(|(reason, places)| {
+                places.into_iter().map(move |place| (place, reason.to_owned()))
             })
             .collect()
     }
-}
 
-/// Each place once, though a comma list makes several rules of it.
-fn places<R>(rules: &[R], place: impl Fn(&R) -> &Place) -> Vec<Place> {
-    let mut places: Vec<Place> = rules.iter().map(|rule| place(rule).clone()).collect();
-    places.dedup();
-    places
+    /// Whether nothing of the policy is enforced.
+    pub fn is_wholly_unenforced(&self) -> bool {
+        self.places().len() == self.not_enforced_yet().len()
+    }
+
+    fn native(&self) -> Vec<Place> {
+        self.spec.apparmor.iter().map(|_| Place(APPARMOR.to_owned())).collect()
+    }
 }

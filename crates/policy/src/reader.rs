@@ -167,9 +167,9 @@ impl<'t> Field<'t> {
             _ => String::new(),
         };
         match written.as_str() {
-            // YAML 1.1 had the latter two, and so have the decoders of deployed policies.
-            "true" | "yes" | "on" => Some(true),
-            "false" | "no" | "off" => Some(false),
+            // YAML 1.1 had the others, and so have the decoders of deployed policies.
+            "true" | "yes" | "y" | "on" => Some(true),
+            "false" | "no" | "n" | "off" => Some(false),
             _ => {
                 let hint = "write `true` or `false`, without quotes".to_owned();
                 self.wrong_type("a truth value", Some(hint), report)

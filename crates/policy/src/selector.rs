@@ -8,6 +8,12 @@ use crate::{
 /// The label that names containers instead of describing them.
 const CONTAINER_NAME: &str = "kubearmor.io/container.name";
 
+pub(crate) const KEYS: [(&str, ExpressionKey); 1] = [("label", ExpressionKey::Label)];
+pub(crate) const CLUSTER_KEYS: [(&str, ExpressionKey); 2] =
+    [("namespace", ExpressionKey::Namespace), ("label", ExpressionKey::Label)];
+pub(crate) const OPERATORS: [(&str, Operator); 2] =
+    [("In", Operator::In), ("NotIn", Operator::NotIn)];
+
 /// What the spec selects, and whether a `nodeSelector` (or nothing) did it.
 pub(crate) fn read(kind: Kind, spec: &mut Fields<'_>, report: &mut Report<'_>) -> (Selector, bool) {
     match kind {
@@ -82,11 +88,7 @@ fn read_expression(
     fields: &mut Fields<'_>,
     report: &mut Report<'_>,
 ) -> Option<Expression> {
-    const LABEL: (&str, ExpressionKey) = ("label", ExpressionKey::Label);
-    const NAMESPACE: (&str, ExpressionKey) = ("namespace", ExpressionKey::Namespace);
-    const OPERATORS: [(&str, Operator); 2] = [("In", Operator::In), ("NotIn", Operator::NotIn)];
-
-    let keys: &[_] = if kind == Kind::Cluster { &[LABEL, NAMESPACE] } else { &[LABEL] };
+    let keys: &[_] = if kind == Kind::Cluster { &CLUSTER_KEYS } else { &KEYS };
     let key = required(fields, "key", report)
         .and_then(|field| field.one_of(keys, "an expression key", exactly, report));
     let operator = required(fields, "operator", report)

@@ -8,6 +8,9 @@ use crate::{
     selector,
 };
 
+pub(crate) const LEVELS: [(&str, FirewallLevel); 2] =
+    [("Pod", FirewallLevel::Pod), ("Policy", FirewallLevel::Policy)];
+
 /// Reads a spec; what is wrong with it is in the report.
 pub(crate) fn read(kind: Kind, field: &Field<'_>, report: &mut Report<'_>) -> Option<Spec> {
     let before = report.errors();
@@ -80,11 +83,9 @@ fn read_sections(spec: &mut Spec, fields: &mut Fields<'_>, level: &Level, report
 }
 
 fn firewall_level(fields: &mut Fields<'_>, report: &mut Report<'_>) -> FirewallLevel {
-    const NAMES: [(&str, FirewallLevel); 2] =
-        [("Pod", FirewallLevel::Pod), ("Policy", FirewallLevel::Policy)];
     fields
         .get("level", report)
-        .and_then(|field| field.one_of(&NAMES, "a level", str::eq_ignore_ascii_case, report))
+        .and_then(|field| field.one_of(&LEVELS, "a level", str::eq_ignore_ascii_case, report))
         .unwrap_or_default()
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn did_you_mean<'a>(
 }
 
 /// The candidate within a third of the written length, the nearest first.
-fn nearest<'a>(written: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, candidates: &[&'a str]) -> Option<&'a str> {
     // The distance costs the product of the lengths; no name that we know is this long.
     if written.len() > 64 {
         return None;

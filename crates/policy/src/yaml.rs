@@ -3,6 +3,8 @@
 //! Of a key written twice the last one counts, as in the decoders that deployed policies went through;
 //! the tree remembers the repetition. Aliases are replaced by what they stand for, within limits.
 
+mod json;
+
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
@@ -12,10 +14,12 @@ const MAX_DEPTH: usize = 128;
 /// Bounds what aliases can multiply a document to.
 const MAX_ALIASED_NODES: usize = 100_000;
 
-/// Line and column, both from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+/// A place in a text; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// From 1.
     pub line: usize,
+    /// From 1.
     pub column: usize,
 }
 
@@ -25,12 +29,40 @@ impl Position {
     fn of(mark: granit_parser::Marker) -> Self {
         Self { line: mark.line(), column: mark.col() + 1 }
     }
+
+    /// The place in a text of what stands here in the part of it that begins at `start`.
+    fn behind(self, start: Self) -> Self {
+        let column = if self.line == 1 { start.column - 1 } else { 0 };
+        Self { line: start.line + self.line - 1, column: column + self.column }
+    }
+
+    fn of_byte(text: &str, offset: usize) -> Self {
+        let before = &text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub at: Position,
     pub value: Value,
+}
+
+impl Node {
+    /// Where the value stands that users call `spec.file.matchPaths[2]`.
+    pub(crate) fn position(&self, place: &str) -> Option<Position> {
+        let mut steps = place.split(['.', '[']).filter(|step| !step.is_empty());
+        let found = steps.try_fold(self, |node, step| match &node.value {
+            Value::Map(map) => map.get(step),
+            Value::List(list) => list.get(step.strip_suffix(']')?.parse::<usize>().ok()?),
+            Value::Scalar(_) => None,
+        });
+        found.map(|node| node.at)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +113,14 @@ impl Map {
         self.entries.get(*self.index.get(key)?).map(|entry| &entry.value)
     }
 
+    /// The text of a field that is written without structure.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        match &self.get(key)?.value {
+            Value::Scalar(scalar) if !scalar.is_null() => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
     fn insert(&mut self, key: String, at: Position, value: Node) {
         let known = self.index.get(&key).and_then(|index| self.entries.get_mut(*index));
         if let Some(entry) = known {
@@ -126,12 +166,6 @@ pub(crate) struct Fault {
     pub message: String,
 }
 
-impl From<ScanError> for Fault {
-    fn from(error: ScanError) -> Self {
-        Self { at: Position::of(*error.marker()), message: error.info() }
-    }
-}
-
 /// The documents of a text, and the first tab that stands outside of values and comments.
 pub(crate) struct Stream {
     pub documents: Vec<Result<Document, Fault>>,
@@ -140,29 +174,56 @@ pub(crate) struct Stream {
 
 /// Reads all documents; a faulty one does not take the following ones with it.
 pub(crate) fn read(text: &str) -> Stream {
-    let options = granit_parser::options! { max_buffered_comment_events: usize::MAX };
-    let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut documents = Vec::new();
-    let mut covered = Vec::new();
-    while let Some(document) = read_document(&mut parser, &mut covered).transpose() {
-        let faulty = document.is_err();
-        documents.push(document);
-        if faulty && !matches!(parser.proceed_next_document(), Ok(true)) {
-            break;
+    let mut reader = Reader { documents: Vec::new(), covered: Vec::new() };
+    let parts = json::values(text);
+    if parts.is_empty() {
+        reader.read(text, Position::START);
+    }
+    let mut at = Position::START;
+    let mut end = 0;
+    for part in parts {
+        at = Position::of_byte(&text[end..part.start], part.start - end).behind(at);
+        reader.read(&text[part.clone()], at);
+        end = part.start;
+    }
+    Stream { tab: first_tab(text, &reader.covered), documents: reader.documents }
+}
+
+struct Reader {
+    documents: Vec<Result<Document, Fault>>,
+    /// Byte ranges of values and comments.
+    covered: Vec<std::ops::Range<usize>>,
+}
+
+impl Reader {
+    fn read(&mut self, part: &str, start: Position) {
+        let options = granit_parser::options! { max_buffered_comment_events: usize::MAX };
+        let mut parser = Parser::new_from_str_with_options(part, options);
+        loop {
+            let document = read_document(&mut parser, start, &mut self.covered).transpose();
+            let Some(document) = document else { break };
+            let faulty = document.is_err();
+            self.documents.push(document);
+            if faulty && !matches!(parser.proceed_next_document(), Ok(true)) {
+                break;
+            }
         }
     }
-    Stream { documents, tab: first_tab(text, &covered) }
 }
 
 /// `None` at the end of the stream.
 fn read_document<'t>(
     events: &mut impl Iterator<Item = Result<(Event<'t>, Span), ScanError>>,
+    start: Position,
     covered: &mut Vec<std::ops::Range<usize>>,
 ) -> Result<Option<Document>, Fault> {
     let mut builder = Builder::default();
     for event in events {
-        let (event, span) = event?;
-        let at = Position::of(span.start);
+        let (event, span) = event.map_err(|error| Fault {
+            at: Position::of(*error.marker()).behind(start),
+            message: error.info(),
+        })?;
+        let at = Position::of(span.start).behind(start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 covered.extend(span.byte_range());
@@ -307,12 +368,7 @@ fn first_tab(text: &str, covered: &[std::ops::Range<usize>]) -> Option<Position>
         covered[..next].iter().rev().take(4).any(|range| range.contains(&offset))
     };
     let (offset, _) = text.match_indices('\t').find(|(offset, _)| !inside(*offset))?;
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Some(Position {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    })
+    Some(Position::of_byte(text, offset))
 }
 
 #[cfg(test)]
@@ -370,6 +426,16 @@ mod tests {
             })
             .collect();
         assert_eq!(shapes, [Err(()), Ok(true), Ok(false), Ok(true)]);
+    }
+
+    #[test]
+    fn json_values_one_after_the_other() {
+        let stream = read("{\"a\": \"}\\\" {\"}\n{\n \"b\": 2} {\"c\": 3}\n");
+        let roots: Vec<_> =
+            stream.documents.into_iter().map(|d| d.unwrap().root.unwrap()).collect();
+        assert_eq!(text(get(&roots[0], &["a"])), "}\" {");
+        assert_eq!(get(&roots[1], &["b"]).at, Position { line: 3, column: 7 });
+        assert_eq!(get(&roots[2], &["c"]).at, Position { line: 3, column: 16 });
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Attributes, PathObject, PathRule, Place, Policy};
+use policy::{Attributes, PathObject, PathRule, Place, Policy, SyscallRule, SyscallSource};
 
 use crate::{
-    Links, Object, Origin, PathSet, Postures, Rule, RuleSet, SubjectPath, Tier, Workload,
-    cover::split_applet, select,
+    Links, Object, Origin, PathSet, Postures, Rule, RuleSet, SubjectPath, SyscallObject, Tier,
+    Workload, cover::split_applet, select,
 };
 
 /// What the symbolic links of a root filesystem matter for, whatever the workload.
@@ -31,6 +31,19 @@ pub fn wanted_links<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Wante
             .chain(spec.dns.iter().flat_map(|rule| &rule.sources))
             .chain(spec.capabilities.iter().flat_map(|rule| &rule.sources));
         wanted.sources.extend(sources.cloned());
+        for rule in &spec.syscalls {
+            wanted.files.extend(rule.path.as_deref().map(|path| named(path, rule.recursive)));
+            for source in &rule.sources {
+                match source {
+                    SyscallSource::Path(path) => {
+                        wanted.sources.insert(path.clone());
+                    }
+                    SyscallSource::Directory { .. } => {
+                        wanted.processes.insert(subject(source));
+                    }
+                }
+            }
+        }
     }
     wanted
 }
@@ -44,8 +57,11 @@ pub fn build<'p>(
 ) -> RuleSet {
     let selecting = policies.into_iter().filter(|policy| select(policy, workload));
     let rules: BTreeSet<Rule> = selecting.flat_map(|policy| rules_of(policy, links)).collect();
-    let executables_matter =
-        rules.iter().any(|rule| rule.source.is_some() || matches!(rule.object, Object::Process(_)));
+    let executables_matter = rules.iter().any(|rule| match &rule.object {
+        Object::Process(_) => true,
+        Object::Syscall(watched) => watched.sources.is_some(),
+        _ => rule.source.is_some(),
+    });
     RuleSet {
         rules: rules.into_iter().collect(),
         postures,
@@ -54,7 +70,8 @@ pub fn build<'p>(
     }
 }
 
-fn rules_of(policy: &Policy, links: &Links) -> Vec<Rule> {
+/// The rules of one policy, whomever it selects.
+pub fn rules_of(policy: &Policy, links: &Links) -> Vec<Rule> {
     let spec = &policy.spec;
     let plain = |place: &Place, attributes: &Attributes, sources: &[String], object: Object| Rule {
         tier: if policy.id.kind == policy::Kind::Cluster {
@@ -94,7 +111,16 @@ fn rules_of(policy: &Policy, links: &Links) -> Vec<Rule> {
         let object = Object::Capability(rule.capability.0);
         plain(&rule.place, &rule.attributes, &rule.sources, object)
     });
-    process.chain(file).chain(network).chain(dns).chain(capabilities).collect()
+    let syscalls = spec.syscalls.iter().map(|rule| {
+        plain(&rule.place, &rule.attributes, &[], Object::Syscall(watched(rule, links)))
+    });
+    let presets = spec
+        .presets
+        .iter()
+        .map(|rule| plain(&rule.place, &rule.attributes, &[], Object::Preset(rule.preset)));
+    let paths = process.chain(file);
+    let calls = syscalls.chain(presets);
+    paths.chain(network).chain(dns).chain(capabilities).chain(calls).collect()
 }
 
 fn origin(policy: &Policy, place: &Place, attributes: &Attributes) -> Origin {
@@ -113,6 +139,46 @@ fn source_set(sources: &[String], links: &Links) -> Option<BTreeSet<SubjectPath>
     let targets = |source| links.sources.get(source).into_iter().flatten();
     let covered = sources.iter().flat_map(|source| std::iter::once(source).chain(targets(source)));
     (!sources.is_empty()).then(|| covered.cloned().collect())
+}
+
+fn watched(rule: &SyscallRule, links: &Links) -> SyscallObject {
+    let covered = |source: &SyscallSource| {
+        let mut covered = match source {
+            SyscallSource::Path(path) => {
+                let targets = links.sources.get(path).into_iter().flatten();
+                targets.map(|target| PathObject::Path(target.clone())).collect()
+            }
+            SyscallSource::Directory { .. } => {
+                links.objects.get(&subject(source)).cloned().unwrap_or_default()
+            }
+        };
+        covered.insert(subject(source));
+        covered
+    };
+    SyscallObject {
+        calls: rule.syscalls.iter().cloned().collect(),
+        path: rule.path.as_deref().map(|path| files(&named(path, rule.recursive), links)),
+        sources: (!rule.sources.is_empty())
+            .then(|| rule.sources.iter().flat_map(covered).collect::<BTreeSet<_>>()),
+    }
+}
+
+/// The path of a system call rule: a directory if it ends in `/`.
+fn named(path: &str, recursive: bool) -> PathObject {
+    if path.ends_with('/') {
+        PathObject::Directory { dir: path.to_owned(), recursive }
+    } else {
+        PathObject::Path(path.to_owned())
+    }
+}
+
+fn subject(source: &SyscallSource) -> PathObject {
+    match source {
+        SyscallSource::Path(path) => PathObject::Path(path.clone()),
+        SyscallSource::Directory { dir, recursive } => {
+            PathObject::Directory { dir: dir.clone(), recursive: *recursive }
+        }
+    }
 }
 
 fn programs(named: &PathObject, links: &Links) -> PathSet {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use policy::{PathObject, Protocol};
+use policy::{Action, PathObject, Protocol};
 
-use crate::{AccessObject, Object, PathSet, Rule, RuleSet, Socket, SubjectPath, glob::Glob};
+use crate::{
+    AccessObject, Object, PathSet, Rule, RuleSet, Socket, SubjectPath, SyscallObject, glob::Glob,
+};
 
 /// Families that network rules judge.
 const AF_INET: u16 = 2;
@@ -48,6 +50,15 @@ fn is_directory(dir: &str, path: &[u8]) -> bool {
         b"/" => path == b"/",
         dir => dir.strip_suffix(b"/").unwrap_or(dir) == path,
     }
+}
+
+/// Whether a queried name is the domain or lies below it. No rule names a label with one of the bytes that mean
+/// something to the automaton.
+fn is_at_or_below(domain: &str, name: &[u8]) -> bool {
+    let Some(below) = name.len().checked_sub(domain.len()) else { return false };
+    name[below..].eq_ignore_ascii_case(domain.as_bytes())
+        && !domain.contains(['/', '\0'])
+        && (below == 0 || name[below - 1] == b'.')
 }
 
 fn last_component(path: &[u8]) -> &[u8] {
@@ -94,20 +105,42 @@ impl PathSet {
 impl RuleSet {
     /// Object and source of the rule are those of the access; modifiers are not looked at.
     pub(crate) fn concerns(&self, rule: &Rule, access: &crate::Access<'_>) -> bool {
-        self.covers_object(&rule.object, &access.object)
+        self.covers_object(rule, &access.object)
+            && self.is_watched(&rule.object, access.subject)
             && rule.source.as_ref().is_none_or(|source| self.is_subject(source, access.subject))
     }
 
-    fn covers_object(&self, object: &Object, accessed: &AccessObject<'_>) -> bool {
-        match (object, accessed) {
+    pub(crate) fn covers_object(&self, rule: &Rule, accessed: &AccessObject<'_>) -> bool {
+        match (&rule.object, accessed) {
             (Object::Process(paths), AccessObject::Execute { path: Some(path), .. })
             | (Object::File(paths), AccessObject::File { path, .. }) => {
                 paths.covers(path, &self.multicall)
             }
             (Object::Network(protocol), AccessObject::Socket(socket)) => socket.is_of(*protocol),
             (Object::Capability(named), AccessObject::Capability(used)) => named == used,
+            (Object::Preset(named), AccessObject::Preset(watched)) => named == watched,
+            (Object::Dns(domain), AccessObject::Dns(Some(name))) => is_at_or_below(domain, name),
+            // It may be any of the names that are blocked.
+            (Object::Dns(_), AccessObject::Dns(None)) => rule.action == Action::Block,
+            (Object::Syscall(watched), AccessObject::Syscall { name, path }) => {
+                watched.calls.contains(*name)
+                    && match (&watched.path, path) {
+                        (Some(paths), Some(path)) => paths.covers(path, &self.multicall),
+                        (None, None) => true,
+                        _ => false,
+                    }
+            }
             _ => false,
         }
+    }
+
+    /// What a system call rule says of its subjects; other rules say it in [`Rule::source`].
+    fn is_watched(&self, object: &Object, subject: Option<&[u8]>) -> bool {
+        let Object::Syscall(SyscallObject { sources: Some(sources), .. }) = object else {
+            return true;
+        };
+        let is_source = |path| sources.iter().any(|s| matches_virtual(s, path, &self.multicall));
+        subject.is_some_and(is_source)
     }
 
     fn is_subject(&self, source: &BTreeSet<SubjectPath>, subject: Option<&[u8]>) -> bool {

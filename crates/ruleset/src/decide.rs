@@ -13,8 +13,13 @@ const UNTOUCHED: Decision = Decision { permitted: true, by: None, alert: None };
 
 /// Decides one access.
 pub fn decide(set: &RuleSet, access: &Access<'_>) -> Decision {
+    decide_among(set, &concerned(set, access), access)
+}
+
+/// As [`decide`], where the rules that concern the access are known: exactly those of [`concerned`], in its order.
+pub fn decide_among(set: &RuleSet, concerned: &[RuleId], access: &Access<'_>) -> Decision {
     let Some(class) = access.object.class() else { return UNTOUCHED };
-    let concerned = concerned(set, access);
+    let concerned: Vec<_> = concerned.iter().map(|&id| (id, &set.rules[id as usize])).collect();
     let decision = match deciding_rule(&concerned, access) {
         Some((id, permitted)) => {
             let by = Some(DecidedBy::Rule(id));
@@ -23,7 +28,7 @@ pub fn decide(set: &RuleSet, access: &Access<'_>) -> Decision {
         None if set.allow_listed(class) => by_posture(set.postures.of(class), class),
         None => UNTOUCHED,
     };
-    if is_metadata(access) {
+    if access.object.is_metadata() {
         return only_explicit_denial(decision);
     }
     match audit_alert(&concerned, access) {
@@ -33,11 +38,11 @@ pub fn decide(set: &RuleSet, access: &Access<'_>) -> Decision {
 }
 
 /// The rules whose object and source are those of the access, first in precedence first.
-fn concerned<'r>(set: &'r RuleSet, access: &Access<'_>) -> Vec<(RuleId, &'r Rule)> {
+pub fn concerned(set: &RuleSet, access: &Access<'_>) -> Vec<RuleId> {
     let mut concerned: Vec<_> =
         set.numbered().filter(|(_, rule)| set.concerns(rule, access)).collect();
     concerned.sort_by_key(|&(id, rule)| precedence(id, rule));
-    concerned
+    concerned.into_iter().map(|(id, _)| id).collect()
 }
 
 /// The rule that decides, and whether it permits. A denial by the cluster tier is final; what the cluster tier
@@ -68,10 +73,6 @@ fn by_posture(posture: Posture, class: Class) -> Decision {
     }
 }
 
-fn is_metadata(access: &Access<'_>) -> bool {
-    matches!(access.object, AccessObject::File { operation: FileOperation::Metadata, .. })
-}
-
 fn only_explicit_denial(decision: Decision) -> Decision {
     match decision.by {
         Some(DecidedBy::Rule(_)) => decision,
@@ -81,7 +82,7 @@ fn only_explicit_denial(decision: Decision) -> Decision {
 
 impl Rule {
     /// Whether the rule permits an access that concerns it; `None` if it has no say after all.
-    fn verdict(&self, access: &Access<'_>) -> Option<bool> {
+    pub fn verdict(&self, access: &Access<'_>) -> Option<bool> {
         match self.action {
             Action::Audit => None,
             Action::Block if self.terminal_only && !access.terminal => None,
@@ -94,14 +95,14 @@ impl Rule {
     }
 
     /// Whether an `Audit` rule raises its alert for a permitted access.
-    fn audits(&self, access: &Access<'_>) -> bool {
+    pub fn audits(&self, access: &Access<'_>) -> bool {
         self.action == Action::Audit
             && (access.terminal || !self.terminal_only)
             && !(self.has_conditions() && self.is_proper_use(access))
     }
 
     /// The rule says how its object may be used, rather than that it may not.
-    fn has_conditions(&self) -> bool {
+    pub(crate) fn has_conditions(&self) -> bool {
         self.owner_only || self.read_only || self.allowed_args.is_some()
     }
 
@@ -128,11 +129,14 @@ impl AccessObject<'_> {
             Self::Execute { .. } => Some(Class::Process),
             Self::File { .. } => Some(Class::File),
             Self::Socket(socket) => socket.is_judged().then_some(Class::Network),
+            Self::Dns(_) => Some(Class::Dns),
             Self::Capability(_) => Some(Class::Capabilities),
+            Self::Preset(_) => Some(Class::Presets),
+            Self::Syscall { .. } => Some(Class::Syscalls),
         }
     }
 
-    fn is_change(&self) -> bool {
+    pub(crate) fn is_change(&self) -> bool {
         matches!(self, Self::File { operation: FileOperation::Change, .. })
     }
 }
@@ -145,19 +149,21 @@ impl Object {
             Self::Network(_) => Class::Network,
             Self::Dns(_) => Class::Dns,
             Self::Capability(_) => Class::Capabilities,
+            Self::Preset(_) => Class::Presets,
+            Self::Syscall(_) => Class::Syscalls,
         }
     }
 }
 
 impl Postures {
-    /// System calls are only ever audited, hence never a matter of posture.
+    /// System calls are only ever audited, and presets know no `Allow`: never a matter of posture.
     pub fn of(self, class: Class) -> Posture {
         match class {
             Class::Process => self.process,
             Class::File => self.file,
             Class::Network | Class::Dns => self.network,
             Class::Capabilities => self.capabilities,
-            Class::Syscalls => Posture::Allow,
+            Class::Syscalls | Class::Presets => Posture::Allow,
         }
     }
 }

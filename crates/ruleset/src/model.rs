@@ -52,6 +52,7 @@ pub enum Class {
     Dns,
     Capabilities,
     Syscalls,
+    Presets,
 }
 
 /// All that governs one workload. Two workloads with equal rule sets share one kernel image.
@@ -98,9 +99,25 @@ pub enum Object {
     File(PathSet),
     /// Protocol or socket type.
     Network(policy::Protocol),
+    /// A domain: its name and all names below it.
     Dns(String),
     /// The kernel's number.
     Capability(u8),
+    /// What a preset watches for.
+    Preset(policy::Preset),
+    Syscall(SyscallObject),
+}
+
+/// System calls, made on a path or whatever they are made on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SyscallObject {
+    /// Names as the kernel writes them.
+    pub calls: BTreeSet<String>,
+    /// With one, the rule concerns calls on these paths; without, the calls themselves.
+    pub path: Option<PathSet>,
+    /// Programs, any of which must be the subject, links included; `None` means every subject. Unlike those of other
+    /// rules they may be directories.
+    pub sources: Option<BTreeSet<policy::PathObject>>,
 }
 
 /// The paths a rule covers: what it names, and what its symbolic links lead to in this root filesystem.
@@ -170,8 +187,18 @@ pub enum AccessObject<'a> {
         operation: FileOperation,
     },
     Socket(Socket),
+    /// A query for a name: labels with dots between them, in any letter case, empty for the root and for a query that
+    /// asks for no name. `None` if the query is written so that its name cannot be read.
+    Dns(Option<&'a [u8]>),
     /// The kernel's number.
     Capability(u8),
+    /// An attempt at what this preset watches for, beside whatever else it is an attempt at.
+    Preset(policy::Preset),
+    /// A call by its name; `path` where what is asked is whether a rule watches calls on that path.
+    Syscall {
+        name: &'a str,
+        path: Option<&'a [u8]>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,10 +7,11 @@ use crate::{Workload, WorkloadKind};
 
 /// The namespace of containers that run outside Kubernetes and name none.
 pub const CONTAINER_NAMESPACE: &str = "container_namespace";
-const DEFAULT_NAMESPACE: &str = "default";
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
-const HOSTNAME_KEYS: [&str; 2] = ["kubearmor.io/hostname", "kubernetes.io/hostname"];
-const HOSTNAME_PATTERN_KEYS: [&str; 2] = ["kubearmor.io/hostnamereg", "kubernetes.io/hostnamereg"];
+pub(crate) const HOSTNAME_KEYS: [&str; 2] = ["kubearmor.io/hostname", "kubernetes.io/hostname"];
+pub(crate) const HOSTNAME_PATTERN_KEYS: [&str; 2] =
+    ["kubearmor.io/hostnamereg", "kubernetes.io/hostnamereg"];
 
 /// Whether the policy concerns the workload.
 pub fn select(policy: &Policy, workload: &Workload) -> bool {
@@ -34,11 +35,21 @@ fn selects_container(selector: &Selector, workload: &Workload) -> bool {
 
 fn selects_host(selector: &Selector, workload: &Workload) -> bool {
     selector.match_labels.iter().all(|(key, value)| match key.as_str() {
-        key if HOSTNAME_KEYS.contains(&key) => names_host(key, value, workload),
-        key if HOSTNAME_PATTERN_KEYS.contains(&key) => Regex::new(&value.replace('*', ".*"))
-            .is_ok_and(|pattern| pattern.is_match(&workload.name)),
+        key if is_hostname_key(key) => host_label_holds(key, value, workload),
         key => workload.has_label(key, value),
     }) && selector.expressions.iter().all(|expression| expression_holds(expression, workload))
+}
+
+pub(crate) fn is_hostname_key(key: &str) -> bool {
+    HOSTNAME_KEYS.contains(&key) || HOSTNAME_PATTERN_KEYS.contains(&key)
+}
+
+/// Whether a label that stands for the host's name holds.
+pub(crate) fn host_label_holds(key: &str, value: &str, workload: &Workload) -> bool {
+    if HOSTNAME_KEYS.contains(&key) {
+        return names_host(key, value, workload);
+    }
+    Regex::new(&value.replace('*', ".*")).is_ok_and(|pattern| pattern.is_match(&workload.name))
 }
 
 /// One name, `*`, or a comma list.
@@ -49,7 +60,7 @@ fn names_host(key: &str, value: &str, workload: &Workload) -> bool {
         .any(|name| name == "*" || name == workload.name || workload.has_label(key, name))
 }
 
-fn expression_holds(expression: &Expression, workload: &Workload) -> bool {
+pub(crate) fn expression_holds(expression: &Expression, workload: &Workload) -> bool {
     let listed = expression.values.iter().any(|value| match expression.key {
         ExpressionKey::Namespace => workload.is_in(value),
         ExpressionKey::Label => {
@@ -64,33 +75,61 @@ fn expression_holds(expression: &Expression, workload: &Workload) -> bool {
 
 /// A name, a comma list, a bracketed list, or a regular expression for the whole name. Names in Kubernetes have no
 /// character that would make them an expression, so nothing there changes its meaning.
-fn names_container(filter: &str, workload: &Workload) -> bool {
+pub(crate) fn names_container(filter: &str, workload: &Workload) -> bool {
+    let choices = container_choices(filter);
+    choices.is_empty()
+        || choices.iter().any(|choice| match choice {
+            NameChoice::Plain(name) => *name == workload.name,
+            NameChoice::Expression(text) => {
+                whole_expression(text).is_some_and(|expression| expression.is_match(&workload.name))
+            }
+        })
+}
+
+/// One of the ways to satisfy a filter for names.
+pub(crate) enum NameChoice<'f> {
+    Plain(&'f str),
+    /// A regular expression for the whole name.
+    Expression(&'f str),
+}
+
+/// None at all stands for every name.
+pub(crate) fn container_choices(filter: &str) -> Vec<NameChoice<'_>> {
     let filter = filter.trim();
     let list = filter
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .filter(|inner| !inner.contains(['[', ']']));
-    let mut names =
-        list.unwrap_or(filter).split(',').map(str::trim).filter(|name| !name.is_empty()).peekable();
-    names.peek().is_none()
-        || names.any(|name| name == workload.name || is_expression_for(name, &workload.name))
-        // A comma may also belong to the expression itself: `web-[0-9]{1,2}`.
-        || list.is_none() && is_expression_for(filter, &workload.name)
+    let names = list.unwrap_or(filter).split(',').map(str::trim).filter(|name| !name.is_empty());
+    let mut choices: Vec<_> = names
+        .flat_map(|name| {
+            let expression = (!is_plain_name(name)).then_some(NameChoice::Expression(name));
+            std::iter::once(NameChoice::Plain(name)).chain(expression)
+        })
+        .collect();
+    // A comma may also belong to the expression itself: `web-[0-9]{1,2}`.
+    if list.is_none() && !is_plain_name(filter) && !choices.is_empty() {
+        choices.push(NameChoice::Expression(filter));
+    }
+    choices
 }
 
-fn is_expression_for(filter: &str, name: &str) -> bool {
+fn is_plain_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
-    !filter.chars().all(plain)
-        && Regex::new(&format!("^(?:{filter})$")).is_ok_and(|expression| expression.is_match(name))
+    name.chars().all(plain)
+}
+
+fn whole_expression(text: &str) -> Option<Regex> {
+    Regex::new(&format!("^(?:{text})$")).ok()
 }
 
 impl Workload {
-    fn has_label(&self, key: &str, value: &str) -> bool {
+    pub(crate) fn has_label(&self, key: &str, value: &str) -> bool {
         self.labels.get(key).is_some_and(|found| found == value)
     }
 
     /// A container outside Kubernetes that names no namespace is in the default one under two names.
-    fn is_in(&self, namespace: &str) -> bool {
+    pub(crate) fn is_in(&self, namespace: &str) -> bool {
         self.namespace == namespace
             || self.namespace == CONTAINER_NAMESPACE && namespace == DEFAULT_NAMESPACE
     }

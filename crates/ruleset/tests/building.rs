@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    Action, Attributes, FirewallLevel, Kind, PathObject, PathRule, Place, Policy, PolicyId,
-    Selector, Spec,
+    Action, Attributes, FirewallLevel, Kind, PathObject, PathRule, Place, Policy, PolicyId, Preset,
+    PresetRule, Selector, Spec,
 };
 use ruleset::{
     Links, Object, Postures, RuleSet, Tier, Workload, WorkloadKind, build, wanted_links,
@@ -124,4 +124,21 @@ fn the_link_resolver_learns_what_to_look_at() {
     assert_eq!(wanted.processes, BTreeSet::from([path("/bin/cat")]));
     assert_eq!(wanted.files, BTreeSet::from([PathObject::Pattern("/srv/*".into())]));
     assert_eq!(wanted.sources, BTreeSet::from(["/bin/sh".to_owned()]));
+}
+
+#[test]
+fn a_preset_is_a_rule_with_its_place_and_tier() {
+    let mut cluster = policy(Kind::Cluster, "c", vec![], vec![]);
+    cluster.spec.presets = vec![PresetRule {
+        place: Place("spec.presets[0]".into()),
+        attributes: attributes(Action::Audit),
+        preset: Preset::FilelessExec,
+    }];
+    let rules = built(&[&cluster], &alpine());
+    let [rule] = rules.rules.as_slice() else { panic!() };
+    assert_eq!(rule.object, Object::Preset(Preset::FilelessExec));
+    assert_eq!((rule.tier, rule.action), (Tier::Cluster, Action::Audit));
+    assert_eq!(rule.origin.to_string(), "KubeArmorClusterPolicy c, spec.presets[0]");
+    assert_eq!(rule.origin.severity, Some(5));
+    assert_eq!(rules.multicall, BTreeSet::new());
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Action, Kind, PathObject, Place, Protocol};
+use policy::{Action, Kind, PathObject, Place, Preset, Protocol};
 use ruleset::{
     Access, AccessObject, Class, DecidedBy, Decision, FileOperation, Object, Origin, PathSet,
-    Posture, Postures, Rule, RuleSet, Socket, Tier, decide,
+    Posture, Postures, Rule, RuleSet, Socket, SyscallObject, Tier, decide,
 };
 
 const READ: FileOperation = FileOperation::Read;
@@ -288,4 +288,115 @@ fn sockets_and_capabilities_by_source_then_block() {
     assert_eq!(decide(&rules, &Access { subject: None, ..socket(1) }), SILENT);
     assert_eq!(decide(&rules, &access(AccessObject::Capability(13))), denied(3));
     assert_eq!(decide(&rules, &access(AccessObject::Capability(12))), SILENT);
+}
+
+#[test]
+fn a_preset_blocks_before_it_audits_in_whichever_tier() {
+    let preset = |action, tier, preset| Rule { tier, ..rule(action, Object::Preset(preset)) };
+    let rules = set([
+        preset(Action::Audit, Tier::Cluster, Preset::Exec),
+        preset(Action::Audit, Tier::Cluster, Preset::ProtectEnv),
+        preset(Action::Block, Tier::Cluster, Preset::ProtectProc),
+        preset(Action::Audit, Tier::Namespaced, Preset::ProtectEnv),
+        preset(Action::Block, Tier::Namespaced, Preset::Exec),
+        preset(Action::Block, Tier::Namespaced, Preset::ProtectProc),
+        program(Action::Allow, below("/")),
+    ]);
+    let decided = |preset| decide(&rules, &access(AccessObject::Preset(preset)));
+    assert_eq!(decided(Preset::Exec), denied(4));
+    assert_eq!(decided(Preset::ProtectProc), denied(2));
+    let audited = Decision { permitted: true, by: None, alert: Some(DecidedBy::Rule(1)) };
+    assert_eq!(decided(Preset::ProtectEnv), audited);
+    assert_eq!(
+        decided(Preset::FilelessExec),
+        SILENT,
+        "an allow-list of programs is none of presets"
+    );
+}
+
+fn query(name: &str) -> Access<'_> {
+    access(AccessObject::Dns(Some(name.as_bytes())))
+}
+
+fn domain(action: Action, name: &str) -> Rule {
+    rule(action, Object::Dns(name.into()))
+}
+
+#[test]
+fn a_domain_is_its_name_and_all_names_below() {
+    let rules = set([domain(Action::Block, "tracker.test")]);
+    for name in ["tracker.test", "TrAcKeR.tEsT", "a.b.tracker.test"] {
+        assert_eq!(decide(&rules, &query(name)), denied(0), "{name}");
+    }
+    for name in ["mytracker.test", "tracker.test.example", "test", ""] {
+        assert_eq!(decide(&rules, &query(name)), SILENT, "{name}");
+    }
+}
+
+#[test]
+fn the_deeper_domain_decides() {
+    let rules = set([
+        domain(Action::Block, "example"),
+        domain(Action::Allow, "good.example"),
+        domain(Action::Block, "bad.good.example"),
+        from("/bin/cat", domain(Action::Allow, "example")),
+    ]);
+    let by_other = |name| Access { subject: Some(b"/bin/sh"), ..query(name) };
+    assert_eq!(decide(&rules, &by_other("x.example")), denied(0));
+    assert_eq!(decide(&rules, &by_other("x.good.example")), permitted(1));
+    assert_eq!(decide(&rules, &by_other("x.bad.good.example")), denied(2));
+    assert_eq!(decide(&rules, &query("x.bad.good.example")), permitted(3));
+}
+
+#[test]
+fn names_that_no_rule_allows_get_the_posture_of_the_network() {
+    let posture = Some(DecidedBy::Posture(Class::Dns));
+    let rules = set([domain(Action::Allow, "partner.test")]);
+    let unlisted = Decision { permitted: false, by: posture, alert: posture };
+    assert_eq!(decide(&rules, &query("api.partner.test")), permitted(0));
+    assert_eq!(decide(&rules, &query("elsewhere.test")), unlisted);
+    assert_eq!(decide(&rules, &query("")), unlisted);
+}
+
+/// It may be a query for any of the names that are blocked, and for none that is allowed.
+#[test]
+fn a_query_that_cannot_be_read_counts_as_every_blocked_name() {
+    let unreadable = access(AccessObject::Dns(None));
+    assert_eq!(decide(&set([domain(Action::Block, "a.test")]), &unreadable), denied(0));
+    assert_eq!(decide(&set([domain(Action::Audit, "a.test")]), &unreadable), SILENT);
+    let by_other = from("/bin/sh", domain(Action::Block, "a.test"));
+    assert_eq!(decide(&set([by_other]), &unreadable), SILENT);
+    let listed = set([domain(Action::Allow, "a.test")]);
+    assert_eq!(decide(&listed, &unreadable).by, Some(DecidedBy::Posture(Class::Dns)));
+}
+
+fn watched(calls: &[&str], path: Option<PathObject>, sources: &[PathObject]) -> Rule {
+    let object = SyscallObject {
+        calls: calls.iter().map(|&call| call.to_owned()).collect(),
+        path: path.map(paths),
+        sources: (!sources.is_empty()).then(|| sources.iter().cloned().collect()),
+    };
+    rule(Action::Audit, Object::Syscall(object))
+}
+
+#[test]
+fn system_calls_are_audited_by_name_by_path_and_by_source() {
+    let rules = set([
+        watched(&["keyctl", "unlink"], None, &[]),
+        watched(&["unlink"], Some(below("/srv/")), &[]),
+        watched(&["personality"], None, &[below("/opt/"), path("/bin/cat")]),
+    ]);
+    let call = |name, path: Option<&'static [u8]>| access(AccessObject::Syscall { name, path });
+    let audited = |rule| Decision { alert: Some(DecidedBy::Rule(rule)), ..SILENT };
+    assert_eq!(decide(&rules, &call("keyctl", None)), audited(0));
+    assert_eq!(decide(&rules, &call("getcpu", None)), SILENT);
+    assert_eq!(decide(&rules, &call("unlink", None)), audited(0));
+    assert_eq!(decide(&rules, &call("unlink", Some(b"/srv/a/b"))), audited(1));
+    assert_eq!(decide(&rules, &call("unlink", Some(b"/etc/x"))), SILENT);
+    assert_eq!(decide(&rules, &call("keyctl", Some(b"/srv/a"))), SILENT);
+    assert_eq!(decide(&rules, &call("personality", None)), audited(2));
+    let tool = Access { subject: Some(b"/opt/a/tool"), ..call("personality", None) };
+    assert_eq!(decide(&rules, &tool), audited(2));
+    let other = Access { subject: Some(b"/bin/sh"), ..call("personality", None) };
+    assert_eq!(decide(&rules, &other), SILENT);
 }

@@ -3,10 +3,11 @@
 
 use std::process::ExitCode;
 
-use sensor::{Loaded, Options, Sensor};
+use sensor::{Demand, Loaded, Options, Sensor};
+use wire::Visibility;
 
 fn main() -> ExitCode {
-    let sensor = match Sensor::load(&Options { bpffs: None }) {
+    let mut sensor = match Sensor::load(&Options { bpffs: None }) {
         Ok(sensor) => sensor,
         Err(error) => {
             println!("FAIL  {error:?}");
@@ -14,11 +15,23 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let Loaded { hooks, missing } = sensor.loaded();
-    for hook in hooks {
+    let unobserved = sensor.observe(Visibility::all());
+    let Loaded { mut hooks, mut missing } = sensor.loaded().clone();
+    hooks.extend(sensor.observing().map(ToOwned::to_owned));
+    missing.extend(unobserved.into_iter().map(|(object, reason)| (object.to_owned(), reason)));
+    for demand in Demand::ALL {
+        if sensor.missing(demand).is_some() {
+            continue;
+        }
+        match sensor.attach(demand) {
+            Ok(()) => hooks.push(format!("{demand:?}")),
+            Err(error) => missing.push((format!("{demand:?}"), error.to_string())),
+        }
+    }
+    for hook in &hooks {
         println!("ok    {hook}");
     }
-    for (object, reason) in missing {
+    for (object, reason) in &missing {
         println!("FAIL  {object}: {reason}");
     }
     println!("{} passed, {} failed, 0 skipped", hooks.len(), missing.len());

@@ -4,20 +4,27 @@
 //! the slots that the programs read while we write.
 
 mod arena;
+mod cgroups;
+mod demand;
 mod load;
+mod observers;
 mod pins;
 mod probe;
+mod programs;
 mod rings;
 mod shared;
 mod signatures;
 
 pub use arena::{ARENA_WORDS, ArenaFull, Region};
+pub use demand::Demand;
 pub use load::{LoadError, Loaded, Options, Sensor};
 pub use pins::{ABI, PinError, PinnedRuns, detach_all};
 pub use probe::{Capabilities, Capability, probe};
-pub use rings::{Reader, Ring};
-pub use shared::{Counters, SLOTS};
+pub use rings::{Reader, Ring, Then};
+pub use shared::{CallNumbers, Counters, SLOTS};
 
 mod objects {
+    use crate::programs::Compiled;
+
     include!(concat!(env!("OUT_DIR"), "/objects.rs"));
 }

@@ -1,21 +1,23 @@
-//! Loading: every object on its own, so that a hook this kernel lacks never takes the rest down.
+//! The loaded programs: attached, pinned, and steered through their maps.
 
 use std::{
     io::Read as _,
-    os::fd::AsFd as _,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
+    time::Duration,
 };
 
-use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, ObjectBuilder, btf::Btf};
+use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
+use wire::Visibility;
 
 use crate::{
     arena::{ARENA_WORDS, Arena, ArenaFull, Region},
-    objects::OBJECTS,
+    demand::{Demand, OnDemand, is_on_demand, missing},
+    observers::{Observers, observes},
     pins::{PinError, PinnedRuns},
+    programs::{Maps, Programs},
     rings::Reader,
-    shared::{Counters, Mapping, SLOTS, Settings, Slot},
-    signatures::fits,
+    shared::{CallNumbers, Calls, Counters, Mapping, SLOTS, Settings, Slot},
 };
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
@@ -25,14 +27,12 @@ const TASK_ITERATOR: &str = "label_tasks";
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("the kernel refused the programs of `{object}`")]
-    Refused {
-        object: &'static str,
-        #[source]
-        source: libbpf_rs::Error,
-    },
+    #[error("the kernel refused the programs of `{group}`: {reason}")]
+    Refused { group: &'static str, reason: String },
     #[error("the kernel's type information cannot be read")]
     Types(#[source] libbpf_rs::Error),
+    #[error("the compiled programs lack `{0}`")]
+    NoProgram(&'static str),
     #[error("the programs lack the map `{0}`")]
     NoMap(&'static str),
     #[error("mapping `{map}`")]
@@ -43,6 +43,8 @@ pub enum LoadError {
     },
     #[error("the host's root directory cannot be looked at")]
     HostRoot(#[source] rustix::io::Errno),
+    #[error("the kernel's rings cannot be opened")]
+    Rings(#[source] libbpf_rs::Error),
     #[error("the thread that reads the kernel's rings cannot be started")]
     Thread(#[source] std::io::Error),
     #[error(transparent)]
@@ -66,7 +68,7 @@ pub struct Options {
 pub struct Loaded {
     /// Hooks with a program attached.
     pub hooks: Vec<String>,
-    /// Objects the kernel refused, with its reason.
+    /// Groups of programs that the kernel refused, with its reason.
     pub missing: Vec<(String, String)>,
 }
 
@@ -76,49 +78,47 @@ pub struct Sensor {
     arena: Arena,
     slots: Mapping,
     settings: Mapping,
+    calls: Mapping,
     cgroups: MapHandle,
     alerts: MapHandle,
     programs: MapHandle,
+    logs: MapHandle,
     task_iterator: Link,
+    observers: Observers,
     // Held so that the programs stay attached where they are not pinned.
     _links: Vec<Link>,
     pins: Option<(PinnedRuns, PathBuf)>,
+    on_demand: OnDemand,
+    in_kernel: Programs,
     loaded: Loaded,
 }
 
 impl Sensor {
     /// Loads and attaches all programs. Nothing is governed yet.
     pub fn load(options: &Options) -> Result<Self, LoadError> {
-        let mut maps = Maps::default();
-        let mut links = Vec::new();
-        let mut loaded = Loaded::default();
-        let mut task_iterator = None;
-        // The required ones first: if they fail there is no point in going on.
         let kernel = Btf::from_vmlinux().map_err(LoadError::Types)?;
-        let order = REQUIRED.iter().copied().chain(
-            OBJECTS
-                .iter()
-                .map(|(name, _)| *name)
-                .filter(|name| !REQUIRED.contains(name) && fits(&kernel, name)),
-        );
-        for object in order {
-            match load_object(object, &mut maps) {
-                Ok(attached) => {
-                    for (program, link) in attached {
-                        if program == TASK_ITERATOR {
-                            task_iterator = Some(link);
-                        } else {
-                            loaded.hooks.push(program.clone());
-                            links.push((program, link));
-                        }
-                    }
+        let mut maps = Maps::default();
+        let programs = Programs::load(&kernel, &mut maps);
+        let mut loaded = Loaded::default();
+        for (group, reason) in programs.refused() {
+            if REQUIRED.contains(&group) {
+                return Err(LoadError::Refused { group, reason: chain(reason) });
+            }
+            loaded.missing.push((group.to_owned(), chain(reason)));
+        }
+        let mut links = Vec::new();
+        for group in programs.groups().filter(|group| !is_on_demand(group) && !observes(group)) {
+            match programs.attach(group) {
+                Ok(attached) => links.extend(attached),
+                Err(source) if REQUIRED.contains(&group) => {
+                    return Err(LoadError::Refused { group, reason: chain(&source) });
                 }
-                Err(source) if REQUIRED.contains(&object) => {
-                    return Err(LoadError::Refused { object, source });
-                }
-                Err(source) => loaded.missing.push((object.to_owned(), chain(&source))),
+                Err(source) => loaded.missing.push((group.to_owned(), chain(&source))),
             }
         }
+        let at = links.iter().position(|(program, _)| program == TASK_ITERATOR);
+        let task_iterator = links.swap_remove(at.ok_or(LoadError::NoProgram(TASK_ITERATOR))?).1;
+        loaded.hooks = links.iter().map(|(program, _)| program.clone()).collect();
         let pins = match &options.bpffs {
             Some(bpffs) => Some(pin(bpffs, &mut links)?),
             None => None,
@@ -127,12 +127,17 @@ impl Sensor {
             arena: Arena::new(maps.mapping("arena", ARENA_WORDS as usize * 4)?),
             slots: maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?,
             settings: maps.mapping("settings", size_of::<Settings>())?,
+            calls: maps.mapping("calls", size_of::<Calls>())?,
             cgroups: maps.take("cgroups")?,
             alerts: maps.take("alerts")?,
             programs: maps.take("programs")?,
-            task_iterator: task_iterator.ok_or(LoadError::NoMap(TASK_ITERATOR))?,
+            logs: maps.take("logs")?,
+            observers: Observers::default(),
+            task_iterator,
             _links: links.into_iter().map(|(_, link)| link).collect(),
             pins,
+            on_demand: OnDemand::default(),
+            in_kernel: programs,
             loaded,
         };
         sensor.describe_host()?;
@@ -152,7 +157,33 @@ impl Sensor {
             rustix::fs::major(root.st_dev) << 20 | (rustix::fs::minor(root.st_dev) & 0xf_ffff);
         settings.host_device.store(device, Ordering::Relaxed);
         settings.five_levels.store(u32::from(five_level_page_tables()), Ordering::Relaxed);
+        // Ids of programs go on where no earlier run can have come.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let now = u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000
+            + u64::try_from(now.tv_nsec).unwrap_or_default();
+        settings.next_exec.store(now, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Tells the programs how system calls are numbered on this machine. To be called before rules on them come.
+    pub fn number_calls(&self, numbers: &CallNumbers) {
+        self.calls.calls().write(numbers);
+    }
+
+    /// Why this kernel cannot serve such rules, or not whole, if so.
+    pub fn missing(&self, demand: Demand) -> Option<String> {
+        missing(&self.in_kernel, demand)
+    }
+
+    /// Attaches the programs that serve such rules, unless they are attached.
+    pub fn attach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
+        let pins = self.pins.as_ref().map(|(_, own)| own.as_path());
+        self.on_demand.attach(&self.in_kernel, demand, pins)
+    }
+
+    /// Detaches them, since no rule asks for them any more.
+    pub fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
+        self.on_demand.detach(demand)
     }
 
     /// Copies an image into the arena; no slot points at it yet.
@@ -174,6 +205,28 @@ impl Sensor {
     /// Begins a new life of a slot: it has no image, and labels of earlier lives are void.
     pub fn begin_slot(&self, slot: u32, generation: u32) {
         self.slots.slots()[slot as usize % SLOTS as usize].begin(generation);
+    }
+
+    /// Events of these classes are logged for the slot.
+    pub fn show(&self, slot: u32, classes: Visibility) {
+        self.slots.slots()[slot as usize % SLOTS as usize].show(u16::from(classes.bits()));
+    }
+
+    /// Attaches the programs that see these classes of events, and no others. Returns the objects that could not be,
+    /// with the reason.
+    pub fn observe(&mut self, classes: Visibility) -> Vec<(&'static str, String)> {
+        self.observers.attach(&self.in_kernel, classes)
+    }
+
+    /// The programs that look and are attached now.
+    pub fn observing(&self) -> impl Iterator<Item = &str> {
+        self.observers.attached()
+    }
+
+    /// Repeats of a log within this time are counted in the next one; zero: each is logged.
+    pub fn merge_logs(&self, window: Duration) {
+        let window = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
+        self.settings.settings().merge_window.store(window, Ordering::Relaxed);
     }
 
     /// Tasks that execute something in this control group (v2 id) belong to the slot.
@@ -213,6 +266,7 @@ impl Sensor {
         Ok(Reader {
             programs: MapHandle::try_from(&self.programs)?,
             alerts: MapHandle::try_from(&self.alerts)?,
+            logs: MapHandle::try_from(&self.logs)?,
         })
     }
 
@@ -229,65 +283,6 @@ impl Sensor {
     }
 }
 
-/// The maps that the objects share, by the name in their source.
-#[derive(Default)]
-struct Maps {
-    known: Vec<(String, MapHandle)>,
-}
-
-/// `ka.bss.arena` is the section `.bss.arena`: libbpf puts the object's name in front.
-fn map_name(name: &str) -> Option<&str> {
-    match name.split_once(".bss.") {
-        Some((_, section)) => Some(section),
-        None if name.contains('.') => None,
-        None => Some(name),
-    }
-}
-
-impl Maps {
-    fn find(&self, name: &str) -> Option<&MapHandle> {
-        self.known.iter().find(|(known, _)| known == name).map(|(_, map)| map)
-    }
-
-    fn take(&mut self, name: &'static str) -> Result<MapHandle, LoadError> {
-        let at =
-            self.known.iter().position(|(known, _)| known == name).ok_or(LoadError::NoMap(name))?;
-        Ok(self.known.swap_remove(at).1)
-    }
-
-    fn mapping(&mut self, name: &'static str, bytes: usize) -> Result<Mapping, LoadError> {
-        let map = self.take(name)?;
-        Mapping::new(&map, bytes).map_err(|source| LoadError::Mapping { map: name, source })
-    }
-}
-
-fn load_object(object: &str, maps: &mut Maps) -> Result<Vec<(String, Link)>, libbpf_rs::Error> {
-    let bytes = OBJECTS.iter().find(|(name, _)| *name == object).map_or(&[][..], |(_, b)| *b);
-    let mut open = ObjectBuilder::default().name("ka")?.open_memory(bytes)?;
-    for mut map in open.maps_mut() {
-        let name = map.name().to_string_lossy().into_owned();
-        if let Some(shared) = map_name(&name).and_then(|name| maps.find(name)) {
-            map.reuse_fd(shared.as_fd())?;
-        }
-    }
-    let loaded = open.load()?;
-    for map in loaded.maps() {
-        let name = map.name().to_string_lossy().into_owned();
-        if let Some(name) = map_name(&name)
-            && maps.find(name).is_none()
-        {
-            maps.known.push((name.to_owned(), MapHandle::try_from(&map)?));
-        }
-    }
-    loaded
-        .progs_mut()
-        .map(|program| {
-            let name = program.name().to_string_lossy().into_owned();
-            program.attach().map(|link| (name, link))
-        })
-        .collect()
-}
-
 fn pin(bpffs: &Path, links: &mut [(String, Link)]) -> Result<(PinnedRuns, PathBuf), LoadError> {
     let runs = PinnedRuns::new(bpffs);
     let own = runs.begin()?;
@@ -298,7 +293,7 @@ fn pin(bpffs: &Path, links: &mut [(String, Link)]) -> Result<(PinnedRuns, PathBu
     Ok((runs, own))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -1,6 +1,10 @@
 //! What this kernel offers, found by looking and trying, with a reason and a remedy for everything that is missing.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::Path,
+};
 
 /// One thing the enforcer needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +81,7 @@ pub fn probe() -> Capabilities {
                 "mount the unified hierarchy, or boot with `systemd.unified_cgroup_hierarchy=1`",
             ),
         },
+        Capability { name: "kernel addresses", state: addresses() },
         Capability { name: "privileges", state: privileged() },
     ];
     Capabilities { kernel, lsm, items }
@@ -86,11 +91,28 @@ fn readable(path: &str, remedy: &str) -> Result<(), String> {
     fs::metadata(path).map(drop).map_err(|error| format!("{path}: {error}; {remedy}"))
 }
 
+/// The programs look at counters of renames and mounts, and at the pages of arguments, by their addresses. Hidden ones
+/// read as zero, and nobody else would notice.
+fn addresses() -> Result<(), String> {
+    const FILE: &str = "/proc/kallsyms";
+    let symbols = File::open(FILE).map_err(|error| format!("{FILE}: {error}; mount /proc"))?;
+    // Those of a processor's own data are zero in any case.
+    let shown = |line: &str| line.split(' ').next().is_some_and(|at| at.contains(|c| c != '0'));
+    if BufReader::new(symbols).lines().map_while(Result::ok).any(|line| shown(&line)) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{FILE} shows none to the agent; give it CAP_SYSLOG, and if `sysctl kernel.kptr_restrict` is 2, set it to 1"
+        ))
+    }
+}
+
 fn privileged() -> Result<(), String> {
     if rustix::process::geteuid().is_root() {
         Ok(())
     } else {
-        Err("not root; the agent needs CAP_BPF, CAP_PERFMON, CAP_MAC_ADMIN and CAP_SYS_ADMIN"
+        Err("not root; the agent needs CAP_BPF, CAP_PERFMON, CAP_SYSLOG, CAP_MAC_ADMIN and \
+             CAP_SYS_ADMIN"
             .to_owned())
     }
 }

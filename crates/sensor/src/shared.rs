@@ -5,7 +5,7 @@ use std::{
     fmt,
     os::fd::AsFd,
     ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering},
 };
 
 use libbpf_rs::{MapCore as _, MapHandle};
@@ -25,7 +25,8 @@ pub const SLOTS: u32 = 1 << 14;
 pub(crate) struct Slot {
     image: AtomicU64,
     generation: AtomicU32,
-    reserved: u32,
+    entered: AtomicU16,
+    visible: AtomicU16,
 }
 
 /// `struct settings`
@@ -40,6 +41,26 @@ pub(crate) struct Settings {
     pub(crate) lost_alerts: AtomicU64,
     pub(crate) lost_execs: AtomicU64,
     pub(crate) unlabelled: AtomicU64,
+    pub(crate) lost_logs: AtomicU64,
+    pub(crate) merge_window: AtomicU64,
+}
+
+/// `CALL_NUMBERS`
+const CALL_NUMBERS: usize = 576;
+
+/// `struct calls`
+#[repr(C)]
+pub(crate) struct Calls {
+    native: [AtomicU16; CALL_NUMBERS],
+    compat: [AtomicU16; CALL_NUMBERS],
+}
+
+/// How programs number system calls, and the number of each call's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallNumbers {
+    pub native: Vec<(u16, u16)>,
+    /// Of 32-bit programs.
+    pub compat: Vec<(u16, u16)>,
 }
 
 /// What the programs count. Each number only grows.
@@ -49,6 +70,8 @@ pub struct Counters {
     pub lost_alerts: u64,
     /// Reports of started programs that found the ring full.
     pub lost_programs: u64,
+    /// Logs that found the ring full.
+    pub lost_logs: u64,
     /// Forks that were refused because the child could not be labelled.
     pub refused_forks: u64,
 }
@@ -110,6 +133,10 @@ impl Mapping {
         self.typed::<Settings>()
     }
 
+    pub(crate) fn calls(&self) -> &Calls {
+        self.typed::<Calls>()
+    }
+
     pub(crate) fn slots(&self) -> &[Slot; SLOTS as usize] {
         self.typed::<[Slot; SLOTS as usize]>()
     }
@@ -123,15 +150,35 @@ impl Drop for Mapping {
     }
 }
 
+impl Calls {
+    pub(crate) fn write(&self, numbers: &CallNumbers) {
+        for (table, numbers) in [(&self.native, &numbers.native), (&self.compat, &numbers.compat)] {
+            for &(number, name) in numbers {
+                if let Some(entry) = table.get(usize::from(number)) {
+                    // 0 is a number without a name.
+                    entry.store(name + 1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+}
+
 impl Slot {
     /// One store: a program sees the old image or the new one.
     pub(crate) fn point_at(&self, base: u32, number: u32) {
         self.image.store(u64::from(base) << 32 | u64::from(number), Ordering::Release);
     }
 
+    /// Events of these classes are logged from here on.
+    pub(crate) fn show(&self, classes: u16) {
+        self.visible.store(classes, Ordering::Release);
+    }
+
     /// Labels of other generations are worth nothing from here on.
     pub(crate) fn begin(&self, generation: u32) {
         self.image.store(0, Ordering::Release);
+        self.entered.store(0, Ordering::Release);
+        self.show(0);
         self.generation.store(generation, Ordering::Release);
     }
 }
@@ -141,6 +188,7 @@ impl Settings {
         Counters {
             lost_alerts: self.lost_alerts.load(Ordering::Relaxed),
             lost_programs: self.lost_execs.load(Ordering::Relaxed),
+            lost_logs: self.lost_logs.load(Ordering::Relaxed),
             refused_forks: self.unlabelled.load(Ordering::Relaxed),
         }
     }

@@ -15,9 +15,10 @@ pub struct AccountKey {
     /// `None` for a posture and for what no policy is known of.
     pub kind: Option<Kind>,
     pub namespace: Option<String>,
-    /// As alerts name it, `DefaultPosture` included; empty for records that were lost before anyone read them.
+    /// As alerts name it, `DefaultPosture` included; empty for logs, and for records that were lost before anyone read
+    /// them.
     pub policy: String,
-    /// `Block` or `Audit`; empty for records that were lost before anyone read them.
+    /// `Block`, `Audit` or `Log`; empty for records that were lost before anyone read them.
     pub action: &'static str,
 }
 

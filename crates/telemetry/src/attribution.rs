@@ -11,8 +11,9 @@ use ruleset::{Origin, RuleSet};
 use wire::{Operation, RULE_POSTURE, RULE_UNRESOLVED, Record, RecordKind, flag};
 
 use crate::{
-    AccountKey, Alert, ExecEvent, Limit, Log, Owner, VERSION, Visibility,
+    AccountKey, Alert, ExecEvent, Limit, Log, Owner, VERSION,
     names::{self, Socket},
+    preset,
     program::{Program, ProgramTable},
     throttle::Stream,
 };
@@ -70,7 +71,7 @@ pub trait System {
 
 pub(crate) enum Attributed {
     Alert { alert: Box<Alert>, stream: Stream },
-    Log(Box<Log>),
+    Logs(Vec<Log>),
     Nothing,
 }
 
@@ -101,15 +102,11 @@ impl Attributor {
         Self { node, enforcer, system, programs: ProgramTable::new(programs) }
     }
 
-    pub(crate) fn attribute(
-        &mut self,
-        event: Occurrence<'_>,
-        subject: Subject<'_>,
-        visible: Visibility,
-    ) -> Attributed {
+    pub(crate) fn attribute(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {
         match event.record.kind {
             RecordKind::Alert => self.alert(event, subject),
-            RecordKind::Exec => self.started(event.record, subject, visible),
+            RecordKind::Exec => self.started(event.record, subject),
+            RecordKind::Log => Attributed::Logs(self.logs(event.record, subject)),
         }
     }
 
@@ -147,42 +144,20 @@ impl Attributor {
         }
     }
 
-    fn started(
-        &mut self,
-        record: &Record,
-        subject: Subject<'_>,
-        visible: Visibility,
-    ) -> Attributed {
+    fn started(&mut self, record: &Record, subject: Subject<'_>) -> Attributed {
         let program = Arc::new(Program { path: shown_path(record), args: shown_args(record) });
         self.programs.insert(record.exec, Arc::clone(&program));
-        if !visible.contains(Visibility::PROCESS) {
+        if record.flags & flag::VISIBLE == 0 {
             return Attributed::Nothing;
         }
         let caller = self.caller(record);
-        let mut log = self.scene(record, subject);
-        log.kind = match subject {
-            Subject::Container(_) => "ContainerLog".into(),
-            Subject::Host => "HostLog".into(),
-        };
-        log.operation = "Process".into();
-        log.source.clone_from(&caller.path);
-        log.parent_process_name.clone_from(&caller.path);
-        log.process_name.clone_from(&program.path);
-        log.resource = program.command_line();
-        log.data = "syscall=SYS_EXECVE".into();
-        log.event_data = event_data(&log.data);
-        log.result = names::result(record.result);
-        Attributed::Log(Box::new(log))
+        Attributed::Logs(vec![self.start_log(record, subject, &caller, &program)])
     }
 
     /// The program that became the new one. Where it is not known, the parent process stands in: the caller is
     /// nearly always its fork, and of the caller itself `/proc` shows the new program already.
     fn caller(&mut self, record: &Record) -> Arc<Program> {
-        let known = self.programs.get_or_look(record.parent_exec, || None);
-        known.unwrap_or_else(|| {
-            let parent = Some(record.host_ppid).filter(|&pid| pid != 0);
-            Arc::new(parent.and_then(|pid| self.system.program(pid)).unwrap_or_default())
-        })
+        self.program(record.parent_exec, record.host_ppid).unwrap_or_default()
     }
 
     fn alert(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {
@@ -201,7 +176,7 @@ impl Attributor {
         let tag_list = word.origin.map(|origin| origin.tags.clone()).unwrap_or_default();
         let alert = Alert {
             event: log,
-            enforcer: if denied || word.posture { self.enforcer } else { "eBPF Monitor" }.into(),
+            enforcer: self.spoken_by(record, denied || word.posture).into(),
             policy_name: word.policy.into(),
             version: VERSION.into(),
             severity: word
@@ -229,14 +204,21 @@ impl Attributor {
         Attributed::Alert { alert: Box::new(alert), stream }
     }
 
+    /// The `Enforcer` field.
+    fn spoken_by(&self, record: &Record, enforced: bool) -> &'static str {
+        preset::enforcer(record.operation).unwrap_or(if enforced {
+            self.enforcer
+        } else {
+            "eBPF Monitor"
+        })
+    }
+
     /// Source, resource and data: who acted on what.
     fn describe(&mut self, record: &Record, log: &mut Log) {
-        let actor = self
-            .program(record.exec, record.host_pid)
-            .unwrap_or_else(|| Arc::new(Program { path: record.comm.clone(), args: Vec::new() }));
-        let hook = names::hook(record.operation);
-        log.data = format!("lsm={hook}");
-        if record.operation == Operation::Exec {
+        let actor = self.actor(record);
+        log.data =
+            names::hook(record.operation).map(|hook| format!("lsm={hook}")).unwrap_or_default();
+        if log.operation == "Process" {
             let attempt = Program { path: shown_path(record), args: shown_args(record) };
             log.source.clone_from(&actor.path);
             log.parent_process_name.clone_from(&actor.path);
@@ -252,6 +234,22 @@ impl Attributor {
             .map(|parent| parent.path.clone())
             .unwrap_or_default();
         match log.operation.as_str() {
+            "Network" if record.operation == Operation::DnsQuery => {
+                let name = String::from_utf8_lossy(&record.path).to_lowercase();
+                log.data = format!("{} domain={name}", log.data);
+                log.event_data = event_data(&log.data);
+                let address = Socket::of(record).address().into_iter().flatten();
+                log.event_data.extend(address.map(|(key, value)| (key.to_owned(), value)));
+                log.resource = match record.flags & flag::UNRESOLVED {
+                    0 => name,
+                    _ => "a question that cannot be read".into(),
+                };
+            }
+            "Syscall" => {
+                log.data = format!("syscall={}", names::syscall(record.detail[0]));
+                log.event_data = event_data(&log.data);
+                log.resource = shown_path(record);
+            }
             "Network" => {
                 let socket = Socket::of(record);
                 log.resource = socket.resource();
@@ -270,14 +268,19 @@ impl Attributor {
             _ => {
                 log.resource = shown_path(record);
                 log.event_data = event_data(&log.data);
-                if record.operation == Operation::Open {
-                    log.event_data.insert("Flags".into(), names::open_flags(record.detail[0]));
+                match record.operation {
+                    Operation::Open => {
+                        let flags = names::open_flags(record.detail[0]);
+                        log.event_data.insert("Flags".into(), flags);
+                    }
+                    Operation::AnonymousMapExec => log.data = preset::mapping(record),
+                    _ => {}
                 }
             }
         }
     }
 
-    fn program(&mut self, exec: u64, host_pid: u32) -> Option<Arc<Program>> {
+    pub(crate) fn program(&mut self, exec: u64, host_pid: u32) -> Option<Arc<Program>> {
         let system = &self.system;
         self.programs.get_or_look(exec, || match host_pid {
             0 => None,
@@ -286,7 +289,7 @@ impl Attributor {
     }
 
     /// When, where and in which process.
-    fn scene(&self, record: &Record, subject: Subject<'_>) -> Log {
+    pub(crate) fn scene(&self, record: &Record, subject: Subject<'_>) -> Log {
         let time = self.system.wall_clock(record.time);
         let mut log = Log {
             timestamp: unix_seconds(time),
@@ -300,6 +303,7 @@ impl Attributor {
             pid: record.pid,
             uid: record.uid,
             tty: record.tty.clone(),
+            cwd: shown_cwd(record),
             exec_event: Some(ExecEvent {
                 id: record.exec.to_string(),
                 executable_name: record.comm.clone(),
@@ -358,16 +362,36 @@ fn word(event: Occurrence<'_>) -> Word<'_> {
     }
 }
 
-fn shown_path(record: &Record) -> String {
-    let path = String::from_utf8_lossy(&record.path);
-    if record.flags & flag::PATH_CUT != 0 {
-        // The names next to the root are the missing ones.
-        return format!("...{path}");
+pub(crate) fn shown_path(record: &Record) -> String {
+    let path = shown(&record.path, record.flags & flag::PATH_CUT != 0);
+    if record.flags & flag::ASKED != 0 && !path.starts_with('/') && starts_at_cwd(record) {
+        return format!("{}{path}", shown_cwd(record));
     }
-    path.into_owned()
+    path
 }
 
-fn shown_args(record: &Record) -> Vec<String> {
+/// The names next to the root are those that a cut path lacks.
+fn shown(path: &[u8], cut: bool) -> String {
+    let path = String::from_utf8_lossy(path);
+    if cut { format!("...{path}") } else { path.into_owned() }
+}
+
+/// Whether the text that was asked for counts from the working directory.
+fn starts_at_cwd(record: &Record) -> bool {
+    let is_file = matches!(record.operation, Operation::Open | Operation::Exec);
+    is_file && record.detail[1].cast_signed() == libc::AT_FDCWD
+}
+
+/// With a slash behind it, as clients expect.
+fn shown_cwd(record: &Record) -> String {
+    let mut cwd = shown(&record.cwd, record.flags & flag::CWD_CUT != 0);
+    if !cwd.is_empty() && !cwd.ends_with('/') {
+        cwd.push('/');
+    }
+    cwd
+}
+
+pub(crate) fn shown_args(record: &Record) -> Vec<String> {
     let args = record.args.iter().skip(1).map(|arg| String::from_utf8_lossy(arg).into_owned());
     let cut = record.flags & flag::ARGS_CUT != 0;
     args.chain(cut.then(|| "...".to_owned())).collect()
@@ -391,7 +415,7 @@ pub fn shown_time(time: SystemTime) -> String {
 }
 
 /// The `k=v` tokens of `Data`, the keys with a capital letter in front.
-fn event_data(data: &str) -> BTreeMap<String, String> {
+pub(crate) fn event_data(data: &str) -> BTreeMap<String, String> {
     data.split_whitespace()
         .filter_map(|token| token.split_once('='))
         .map(|(key, value)| {
@@ -403,4 +427,4 @@ fn event_data(data: &str) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,11 +7,12 @@
 mod account;
 mod attribution;
 mod event;
+mod log;
 mod names;
+mod preset;
 mod program;
 mod reporter;
 mod throttle;
-mod visibility;
 
 pub use account::{Account, AccountKey, Counts};
 pub use attribution::{
@@ -21,7 +22,6 @@ pub use event::{Alert, ExecEvent, Log, Owner};
 pub use program::Program;
 pub use reporter::{Delivery, Reporter, Settings, Sink};
 pub use throttle::Limit;
-pub use visibility::{UnknownClass, Visibility};
 
 /// `KubeArmorVersion` of alerts.
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));

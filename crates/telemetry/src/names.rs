@@ -1,15 +1,15 @@
 //! The kernel's numbers as alerts name them. Clients parse these strings: none may change.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use policy::Capability;
+use policy::{Capability, syscall};
 use wire::{Operation, Record};
 
 /// The `Operation` field.
 pub(crate) fn operation(operation: Operation) -> &'static str {
     use Operation as O;
     match operation {
-        O::Exec => "Process",
+        O::Exec | O::FilelessExec | O::ExecPreset => "Process",
         O::Open
         | O::Unlink
         | O::Mkdir
@@ -24,21 +24,27 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::Utimes
         | O::Setxattr
         | O::Getattr
-        | O::Mmap => "File",
+        | O::Mmap
+        | O::Setattr
+        | O::AnonymousMapExec
+        | O::ProtectEnv
+        | O::ProtectProc => "File",
         O::SocketCreate
         | O::SocketConnect
         | O::SocketSendmsg
         | O::SocketBind
         | O::SocketListen
-        | O::SocketAccept => "Network",
+        | O::SocketAccept
+        | O::DnsQuery => "Network",
         O::Capable => "Capabilities",
+        O::Syscall => "Syscall",
     }
 }
 
-/// The hook in `Data`, behind `lsm=`.
-pub(crate) fn hook(operation: Operation) -> &'static str {
+/// The hook in `Data`, behind `lsm=`. Alerts of presets do not name theirs.
+pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
     use Operation as O;
-    match operation {
+    Some(match operation {
         O::Exec => "SECURITY_BPRM_CHECK",
         O::Open => "FILE_OPEN",
         O::Unlink => "FILE_UNLINK",
@@ -55,14 +61,51 @@ pub(crate) fn hook(operation: Operation) -> &'static str {
         O::Setxattr => "FILE_SETXATTR",
         O::Getattr => "FILE_GETATTR",
         O::Mmap => "FILE_MMAP",
+        O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
         O::SocketConnect => "SOCKET_CONNECT",
-        O::SocketSendmsg => "SOCKET_SENDMSG",
+        O::SocketSendmsg | O::DnsQuery => "SOCKET_SENDMSG",
         O::SocketBind => "SOCKET_BIND",
         O::SocketListen => "SOCKET_LISTEN",
         O::SocketAccept => "SOCKET_ACCEPT",
         O::Capable => "CAPABLE",
+        O::Syscall => "SYSCALL",
+        O::AnonymousMapExec | O::FilelessExec | O::ProtectEnv | O::ExecPreset | O::ProtectProc => {
+            return None;
+        }
+    })
+}
+
+/// `Data` of a log: the system call with what is worth knowing of its arguments.
+pub(crate) fn call(record: &Record) -> String {
+    use Operation as O;
+    if let (O::Capable, Some(hook)) = (record.operation, hook(record.operation)) {
+        return format!("lsm={hook} {}", capability(record.detail[0]));
     }
+    let number = record.syscall.and_then(|number| u16::try_from(number).ok());
+    let native = syscall::Architecture::native();
+    let known = number.zip(native).and_then(|(number, native)| syscall::name(number, native));
+    let name = known.unwrap_or(match record.operation {
+        O::Exec => "execve",
+        O::SocketCreate => "socket",
+        O::SocketConnect => "connect",
+        O::SocketSendmsg => "sendto",
+        O::SocketBind => "bind",
+        O::SocketListen => "listen",
+        O::SocketAccept => "accept",
+        _ => "openat",
+    });
+    let descriptor = match name {
+        "openat" | "openat2" => Some(record.detail[1].cast_signed()),
+        "execveat" | "connect" | "bind" | "listen" | "accept" | "accept4" | "sendto"
+        | "sendmsg" | "sendmmsg" => Some(record.descriptor),
+        _ => None,
+    };
+    let call = format!("syscall=SYS_{}", name.to_ascii_uppercase());
+    let descriptor = descriptor.map(|descriptor| format!("fd={descriptor}"));
+    let flags =
+        (record.operation == O::Open).then(|| format!("flags={}", open_flags(record.detail[0])));
+    [Some(call), descriptor, flags].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The `Result` field: the C library's text for a negative errno.
@@ -82,6 +125,12 @@ pub(crate) fn capability(number: u32) -> String {
     Capability::all()
         .find(|capability| u32::from(capability.0) == number)
         .map_or_else(|| format!("CAP_{number}"), |capability| capability.name().to_owned())
+}
+
+/// A system call, as `Data` shows it behind `syscall=`. `number` is that of its name.
+pub(crate) fn syscall(number: u32) -> String {
+    let name = u16::try_from(number).ok().and_then(syscall::at);
+    name.map_or_else(|| format!("SYS_{number}"), |name| format!("SYS_{}", name.to_uppercase()))
 }
 
 /// The `flags` of an open, access mode first.
@@ -115,6 +164,24 @@ pub(crate) fn open_flags(flags: u32) -> String {
     names.join("|")
 }
 
+/// The families that are seen; others by their number.
+fn family(number: i32) -> String {
+    match number {
+        libc::AF_UNSPEC => "AF_UNSPEC".into(),
+        libc::AF_UNIX => "AF_UNIX".into(),
+        libc::AF_INET => "AF_INET".into(),
+        libc::AF_INET6 => "AF_INET6".into(),
+        libc::AF_NETLINK => "AF_NETLINK".into(),
+        libc::AF_PACKET => "AF_PACKET".into(),
+        libc::AF_ALG => "AF_ALG".into(),
+        libc::AF_VSOCK => "AF_VSOCK".into(),
+        libc::AF_BLUETOOTH => "AF_BLUETOOTH".into(),
+        libc::AF_KEY => "AF_KEY".into(),
+        libc::AF_XDP => "AF_XDP".into(),
+        other => other.to_string(),
+    }
+}
+
 /// A socket as its record describes it.
 pub(crate) struct Socket {
     family: i32,
@@ -143,6 +210,58 @@ impl Socket {
         match self.protocol_name() {
             Some(protocol) => format!("protocol={protocol} type={kind}"),
             None => format!("type={kind}"),
+        }
+    }
+
+    /// The resource of a socket that was made.
+    pub(crate) fn created(&self) -> String {
+        let kind = self.kind_name();
+        let protocol = self.protocol_name().unwrap_or_else(|| self.protocol.to_string());
+        format!("domain={} type={kind} protocol={protocol}", family(self.family))
+    }
+
+    /// The other end, or the own one of a socket that is bound or listens; `path` is that of a local address.
+    pub(crate) fn end(&self, path: &[u8]) -> String {
+        if self.family == libc::AF_UNIX {
+            // The port says that the name is an abstract one.
+            let sign = if self.port == 0 { "" } else { "@" };
+            return format!("sa_family=AF_UNIX sun_path={sign}{}", String::from_utf8_lossy(path));
+        }
+        match self.ip() {
+            Some(ip) => {
+                format!("sa_family={} sin_port={} sin_addr={ip}", family(self.family), self.port)
+            }
+            None => format!("sa_family={}", family(self.family)),
+        }
+    }
+
+    /// Data and resource by which clients know a TCP connection that was made or accepted.
+    pub(crate) fn connection(&self, record: &Record) -> Option<(String, String)> {
+        let (what, made) = match record.operation {
+            Operation::SocketConnect => {
+                ("connect", [0, -libc::EINPROGRESS].contains(&record.result))
+            }
+            Operation::SocketAccept => ("accept", record.result == 0),
+            _ => return None,
+        };
+        if !made || self.protocol_name()? != "TCP" {
+            return None;
+        }
+        let (ip, port) = (self.ip()?, self.port);
+        Some((
+            format!("kprobe=tcp_{what} domain={}", family(self.family)),
+            format!("remoteip={ip} port={port} protocol=TCP"),
+        ))
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        match self.family {
+            libc::AF_INET => {
+                let [a, b, c, d, ..] = self.address;
+                Some(Ipv4Addr::new(a, b, c, d).into())
+            }
+            libc::AF_INET6 => Some(Ipv6Addr::from(self.address).into()),
+            _ => None,
         }
     }
 
@@ -184,17 +303,9 @@ impl Socket {
 
     /// The other end (of a bind: the own one), in the words of a `connect` log.
     pub(crate) fn address(&self) -> Option<[(&'static str, String); 3]> {
-        let (family, address) = match self.family {
-            libc::AF_INET => {
-                let [a, b, c, d, ..] = self.address;
-                ("AF_INET", Ipv4Addr::new(a, b, c, d).to_string())
-            }
-            libc::AF_INET6 => ("AF_INET6", Ipv6Addr::from(self.address).to_string()),
-            _ => return None,
-        };
         Some([
-            ("Sa_family", family.to_owned()),
-            ("Sin_addr", address),
+            ("Sa_family", family(self.family)),
+            ("Sin_addr", self.ip()?.to_string()),
             ("Sin_port", self.port.to_string()),
         ])
     }

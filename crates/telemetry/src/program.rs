@@ -59,6 +59,8 @@ impl ProgramTable {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn program(path: &str) -> Program {
@@ -83,5 +85,62 @@ mod tests {
         assert_eq!(table.get_or_look(7, || None).unwrap().command_line(), "/seven -v");
         assert!(table.get_or_look(0, || Some(program("/zero"))).is_some());
         assert!(table.get_or_look(0, || None).is_none());
+    }
+
+    /// What happens to processes: each program run has an id of its own, which its forks share.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// The process of this index becomes another program; the table hears of it, or the report was lost.
+        Exec { process: usize, heard: bool },
+        /// A fork of this process acts under its program's id; the process itself may be gone meanwhile.
+        Act { process: usize, gone: bool },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..6_usize, any::<bool>()).prop_map(|(process, heard)| Step::Exec { process, heard }),
+            (0..6_usize, any::<bool>()).prop_map(|(process, gone)| Step::Act { process, gone }),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is forgotten or was never heard, an id never shows another run's program.
+        #[test]
+        fn an_id_stands_for_its_own_program(steps in prop::collection::vec(step(), 0..200)) {
+            let capacity = 4;
+            let mut table = ProgramTable::new(NonZeroUsize::new(capacity).unwrap());
+            let path = |exec: u64| format!("/program/{exec}");
+            // By process, the id of its program; the highest bit marks those from before our time.
+            let mut running: Vec<u64> = (0..6).map(|start| 1 << 63 | start).collect();
+            let mut next = 1;
+            let mut used: Vec<u64> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Exec { process, heard } => {
+                        running[process] = next;
+                        if heard {
+                            table.insert(next, Arc::new(program(&path(next))));
+                            used.push(next);
+                        }
+                        next += 1;
+                    }
+                    Step::Act { process, gone } => {
+                        let exec = running[process];
+                        let seen = (!gone).then(|| program(&path(exec)));
+                        let found = table.get_or_look(exec, || seen);
+                        prop_assert!(gone || found.is_some());
+                        if let Some(found) = found {
+                            prop_assert_eq!(&found.path, &path(exec));
+                            used.retain(|&id| id != exec);
+                            used.push(exec);
+                        }
+                    }
+                }
+                prop_assert!(table.programs.len() <= capacity);
+                for exec in used.iter().rev().take(capacity) {
+                    prop_assert!(table.programs.contains(exec), "{exec} was used of late");
+                }
+            }
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
+use wire::{Record, RecordKind};
+
 use crate::{
-    Account, AccountKey, Alert, Limit, Log, Node, Occurrence, Subject, System, Visibility,
+    Account, AccountKey, Alert, Limit, Log, Node, Occurrence, Subject, System,
     account::{Accounts, Fate},
     attribution::{Attributed, Attributor},
     throttle::{Stream, Throttle, Verdict},
@@ -11,6 +13,9 @@ use crate::{
 
 /// Programs remembered; about 200 bytes each.
 const PROGRAMS: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+
+/// The action of the accounts of logs.
+const LOG: &str = "Log";
 
 /// Where alerts and logs go.
 pub trait Sink {
@@ -31,8 +36,6 @@ pub enum Delivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub limit: Limit,
-    pub containers: Visibility,
-    pub host: Visibility,
 }
 
 /// The one owner of all state between the ring buffers and the feed.
@@ -41,7 +44,6 @@ pub struct Reporter {
     settings: Settings,
     throttle: Throttle,
     accounts: Accounts,
-    lost_logs: u64,
 }
 
 impl Reporter {
@@ -57,7 +59,6 @@ impl Reporter {
             settings,
             throttle: Throttle::default(),
             accounts: Accounts::default(),
-            lost_logs: 0,
         }
     }
 
@@ -71,17 +72,17 @@ impl Reporter {
 
     /// Reports one record of the workload that `subject` describes.
     pub fn report(&mut self, event: Occurrence<'_>, subject: Subject<'_>, sink: &mut dyn Sink) {
-        let visible = match subject {
-            Subject::Container(_) => self.settings.containers,
-            Subject::Host => self.settings.host,
-        };
-        match self.attributor.attribute(event, subject, visible) {
+        match self.attributor.attribute(event, subject) {
             Attributed::Alert { alert, stream } => {
                 self.alert(*alert, stream, event.record.time, sink);
             }
-            Attributed::Log(log) => {
-                if sink.log(*log) == Delivery::Incomplete {
-                    self.lost_logs += 1;
+            Attributed::Logs(logs) => {
+                for log in logs {
+                    let fate = match sink.log(log) {
+                        Delivery::Complete => Fate::Delivered,
+                        Delivery::Incomplete => Fate::Lost,
+                    };
+                    self.accounts.add(unattributed(event.workload, LOG), fate, 1);
                 }
             }
             Attributed::Nothing => {}
@@ -106,14 +107,25 @@ impl Reporter {
 
     /// Counts records of a workload that the kernel could not hand over.
     pub fn lost(&mut self, workload: &Arc<str>, count: u64) {
-        let key = AccountKey {
-            workload: Arc::clone(workload),
-            kind: None,
-            namespace: None,
-            policy: String::new(),
-            action: "",
-        };
-        self.accounts.add(key, Fate::Lost, count);
+        if count > 0 {
+            self.accounts.add(unattributed(workload, ""), Fate::Lost, count);
+        }
+    }
+
+    /// Counts logs that the kernel could not hand over.
+    pub fn lost_logs(&mut self, workload: &Arc<str>, count: u64) {
+        if count > 0 {
+            self.accounts.add(unattributed(workload, LOG), Fate::Lost, count);
+        }
+    }
+
+    /// Counts a record of a workload that nobody can name any more.
+    pub fn nameless(&mut self, workload: &Arc<str>, record: &Record) {
+        match record.kind {
+            RecordKind::Alert => self.lost(workload, 1),
+            RecordKind::Log => self.lost_logs(workload, 1),
+            RecordKind::Exec => {}
+        }
     }
 
     /// Forgets an ended workload; its counts go on under the empty workload name.
@@ -125,9 +137,15 @@ impl Reporter {
     pub fn accounts(&self) -> Vec<Account> {
         self.accounts.lines()
     }
+}
 
-    /// Logs that at least one listener missed.
-    pub fn lost_logs(&self) -> u64 {
-        self.lost_logs
+/// The account of what no policy speaks of.
+fn unattributed(workload: &Arc<str>, action: &'static str) -> AccountKey {
+    AccountKey {
+        workload: Arc::clone(workload),
+        kind: None,
+        namespace: None,
+        policy: String::new(),
+        action,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 use telemetry::{
     Alert, Delivery, Limit, Log, Node, Occurrence, Program, Reporter, Settings, Sink, Subject,
-    System, Visibility,
+    System,
 };
 use wire::{Operation, RULE_POSTURE, Record, RecordKind};
 
@@ -80,13 +80,17 @@ fn record(operation: Operation, result: i32, time: u64) -> Record {
         address: [0; 16],
         comm: String::new(),
         tty: String::new(),
+        syscall: None,
+        descriptor: -1,
+        repeats: 0,
         path: Vec::new(),
+        cwd: Vec::new(),
         args: Vec::new(),
     }
 }
 
 fn reporter(limit: Limit) -> Reporter {
-    let settings = Settings { limit, containers: Visibility::empty(), host: Visibility::empty() };
+    let settings = Settings { limit };
     Reporter::new(Node::default(), "BPFLSM", settings, Box::new(Nowhere))
 }
 

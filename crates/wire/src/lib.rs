@@ -4,5 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod record;
+mod visibility;
 
 pub use record::*;
+pub use visibility::{UnknownClass, Visibility};

@@ -1,15 +1,16 @@
 //! One record: [`Record::decode`] checks version and lengths and copies everything out.
 
 /// `RECORD_VERSION`
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Bytes before the path.
-pub const HEAD_SIZE: usize = 152;
+pub const HEAD_SIZE: usize = 168;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecordKind {
     Alert,
     Exec,
+    Log,
 }
 
 /// The hook that reported.
@@ -31,13 +32,21 @@ pub enum Operation {
     Setxattr,
     Getattr,
     Mmap,
+    Setattr,
     SocketCreate,
     SocketConnect,
     SocketSendmsg,
     SocketBind,
     SocketListen,
     SocketAccept,
+    DnsQuery,
     Capable,
+    AnonymousMapExec,
+    FilelessExec,
+    ProtectEnv,
+    ExecPreset,
+    ProtectProc,
+    Syscall,
 }
 
 pub mod flag {
@@ -45,7 +54,13 @@ pub mod flag {
     pub const ARGS_CUT: u16 = 2;
     pub const NO_NAME: u16 = 4;
     pub const UNRESOLVED: u16 = 8;
+    pub const VISIBLE: u16 = 16;
+    pub const ASKED: u16 = 32;
+    pub const CWD_CUT: u16 = 64;
+    pub const PROCFS: u16 = 128;
 }
+
+const NO_SYSCALL: u32 = u32::MAX;
 
 pub const RULE_POSTURE: u32 = 0xffff_fffe;
 pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
@@ -76,8 +91,17 @@ pub struct Record {
     pub address: [u8; 16],
     pub comm: String,
     pub tty: String,
-    /// Absolute, root first; empty if the object has none.
+    /// The number of the system call that the task was in; `None` for one of another kind of number.
+    pub syscall: Option<u32>,
+    /// The first argument of that call, which is a descriptor or not.
+    pub descriptor: i32,
+    /// Of a log: the like that were kept back since the last one.
+    pub repeats: u32,
+    /// Absolute, root first; empty if the object has none. With [`flag::ASKED`] the text that was asked for. Of a DNS
+    /// query: its name, with dots.
     pub path: Vec<u8>,
+    /// The working directory, absolute.
+    pub cwd: Vec<u8>,
     /// `argv[0]` first.
     pub args: Vec<Vec<u8>>,
 }
@@ -108,18 +132,13 @@ impl Record {
         let kind = match cursor.u16() {
             1 => RecordKind::Alert,
             2 => RecordKind::Exec,
+            3 => RecordKind::Log,
             other => return Err(DecodeError::Kind(other)),
         };
         let operation = operation(cursor.u16())?;
         let flags = cursor.u16();
         let path_size = cursor.u32() as usize;
         let args_size = cursor.u32() as usize;
-        let need = HEAD_SIZE.saturating_add(path_size).saturating_add(args_size);
-        if bytes.len() < need {
-            return Err(DecodeError::Short { have: bytes.len(), need });
-        }
-        let names = &bytes[HEAD_SIZE..HEAD_SIZE + path_size];
-        let args = &bytes[HEAD_SIZE + path_size..need];
         let mut record = Self {
             kind,
             operation,
@@ -142,9 +161,31 @@ impl Record {
             address: cursor.array(),
             comm: text(&cursor.array::<16>()),
             tty: text(&cursor.array::<16>()),
-            path: join_names(names, flags),
-            args: split_args(args),
+            syscall: None,
+            descriptor: 0,
+            repeats: 0,
+            path: Vec::new(),
+            cwd: Vec::new(),
+            args: Vec::new(),
         };
+        let cwd_size = cursor.u32() as usize;
+        record.syscall = Some(cursor.u32()).filter(|&number| number != NO_SYSCALL);
+        record.descriptor = cursor.u32().cast_signed();
+        record.repeats = cursor.u32();
+        let need =
+            [path_size, cwd_size, args_size].into_iter().fold(HEAD_SIZE, usize::saturating_add);
+        if bytes.len() < need {
+            return Err(DecodeError::Short { have: bytes.len(), need });
+        }
+        let (names, rest) = bytes[HEAD_SIZE..need].split_at(path_size);
+        let (cwd, args) = rest.split_at(cwd_size);
+        record.path = if operation == Operation::DnsQuery {
+            join_labels(names)
+        } else {
+            path_or_text(names, flags)
+        };
+        record.cwd = join_names("", cwd);
+        record.args = split_args(args);
         if operation == Operation::Exec {
             // Behind the arguments the kernel may have copied a part of the environment, which is nobody's business.
             record.args.truncate(record.detail[0] as usize);
@@ -198,13 +239,21 @@ fn operation(number: u16) -> Result<Operation, DecodeError> {
         14 => Operation::Setxattr,
         15 => Operation::Getattr,
         16 => Operation::Mmap,
+        24 => Operation::Setattr,
         32 => Operation::SocketCreate,
         33 => Operation::SocketConnect,
         34 => Operation::SocketSendmsg,
         35 => Operation::SocketBind,
         36 => Operation::SocketListen,
         37 => Operation::SocketAccept,
+        38 => Operation::DnsQuery,
         64 => Operation::Capable,
+        96 => Operation::Syscall,
+        112 => Operation::AnonymousMapExec,
+        113 => Operation::FilelessExec,
+        114 => Operation::ProtectEnv,
+        115 => Operation::ExecPreset,
+        116 => Operation::ProtectProc,
         other => return Err(DecodeError::Operation(other)),
     })
 }
@@ -214,21 +263,43 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// Leaf-first names to an absolute path. The root directory itself has no names.
-fn join_names(names: &[u8], flags: u16) -> Vec<u8> {
-    if flags & flag::NO_NAME != 0 {
+/// A path, or text that is none.
+fn path_or_text(names: &[u8], flags: u16) -> Vec<u8> {
+    if flags & (flag::NO_NAME | flag::ASKED) != 0 {
         return names.strip_suffix(b"\0").unwrap_or(names).to_vec();
     }
+    // Wherever procfs is mounted, this is how its entries are called.
+    join_names(if flags & flag::PROCFS == 0 { "" } else { "/proc" }, names)
+}
+
+/// Leaf-first names to an absolute path below a folder. The root directory itself has no names.
+fn join_names(folder: &str, names: &[u8]) -> Vec<u8> {
     if names.is_empty() {
         return Vec::new();
     }
-    let mut path = Vec::with_capacity(names.len() + 1);
+    let mut path = Vec::with_capacity(folder.len() + names.len() + 1);
+    path.extend_from_slice(folder.as_bytes());
     let names = names.strip_suffix(b"\0").unwrap_or(names);
     for name in names.rsplit(|&b| b == 0) {
         path.push(b'/');
         path.extend_from_slice(name);
     }
     path
+}
+
+/// A name as DNS messages write it, to where it ends or was cut.
+fn join_labels(name: &[u8]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    let mut rest = name;
+    while let Some((&length, behind)) = rest.split_first().filter(|(length, _)| **length != 0) {
+        let (label, behind) = behind.split_at(usize::from(length).min(behind.len()));
+        if !joined.is_empty() {
+            joined.push(b'.');
+        }
+        joined.extend_from_slice(label);
+        rest = behind;
+    }
+    joined
 }
 
 fn split_args(args: &[u8]) -> Vec<Vec<u8>> {

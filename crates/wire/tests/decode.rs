@@ -11,6 +11,8 @@ const FLAGS: usize = 6;
 const PATH_SIZE: usize = 8;
 const ARGS_SIZE: usize = 12;
 const DETAIL: usize = 84;
+const CWD_SIZE: usize = 148;
+const SYSCALL: usize = 152;
 
 const ALERT: u16 = 1;
 const EXEC: u16 = 1;
@@ -71,9 +73,13 @@ fn every_field_is_read_from_its_place() {
     bytes.extend(1..=16);
     bytes.extend(b"cat\0garbage-----");
     bytes.extend(b"pts0\0\0\0\0\0\0\0\0\0\0\0\0");
-    bytes.extend([0; 4]);
+    bytes.extend(size(b"bank\0"));
+    for number in [257, u32::MAX, 19, 0] {
+        bytes.extend(u32::to_ne_bytes(number));
+    }
     assert_eq!(bytes.len(), HEAD_SIZE);
     bytes.extend(names);
+    bytes.extend(b"bank\0");
     bytes.extend(b"cat\0-n");
 
     let expected = Record {
@@ -98,7 +104,11 @@ fn every_field_is_read_from_its_place() {
         address: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
         comm: "cat".into(),
         tty: "pts0".into(),
+        syscall: Some(257),
+        descriptor: -1,
+        repeats: 19,
         path: b"/srv/bank/ledger".to_vec(),
+        cwd: b"/bank".to_vec(),
         args: vec![b"cat".to_vec(), b"-n".to_vec()],
     };
     assert_eq!(Record::decode(&bytes), Ok(expected));
@@ -137,10 +147,10 @@ fn another_version_is_refused_before_anything_else_is_read() {
 #[test]
 fn unknown_numbers_are_named() {
     let mut bytes = head(OPEN);
-    put(&mut bytes, KIND, &3_u16.to_ne_bytes());
-    assert_eq!(Record::decode(&bytes), Err(DecodeError::Kind(3)));
+    put(&mut bytes, KIND, &4_u16.to_ne_bytes());
+    assert_eq!(Record::decode(&bytes), Err(DecodeError::Kind(4)));
     assert_eq!(Record::decode(&head(0)), Err(DecodeError::Operation(0)));
-    assert_eq!(Record::decode(&head(38)), Err(DecodeError::Operation(38)));
+    assert_eq!(Record::decode(&head(60)), Err(DecodeError::Operation(60)));
 }
 
 #[test]
@@ -155,7 +165,31 @@ fn names_come_leaf_first_and_become_a_path() {
 #[test]
 fn an_object_without_a_name_keeps_what_it_calls_itself() {
     assert_eq!(path(flag::NO_NAME, b"memfd:x\0"), b"memfd:x");
+    assert_eq!(path(flag::PROCFS, b"environ\x007\0"), b"/proc/7/environ");
     assert_eq!(path(flag::NO_NAME, b""), b"");
+}
+
+#[test]
+fn a_text_that_was_asked_for_is_left_as_it_is() {
+    assert_eq!(path(flag::ASKED, b"../secret\0"), b"../secret");
+}
+
+#[test]
+fn the_working_directory_lies_between_path_and_arguments() {
+    let mut bytes = message(OPEN, 0, b"a\0", b"ls\0");
+    put(&mut bytes, CWD_SIZE, &1_u32.to_ne_bytes());
+    bytes.insert(HEAD_SIZE + 2, 0);
+    let record = Record::decode(&bytes).unwrap();
+    assert_eq!((&record.path[..], &record.cwd[..]), (&b"/a"[..], &b"/"[..]));
+    assert_eq!(record.args, [b"ls"]);
+}
+
+#[test]
+fn a_call_by_another_kind_of_number_has_none() {
+    let mut bytes = head(OPEN);
+    assert_eq!(Record::decode(&bytes).unwrap().syscall, Some(0));
+    put(&mut bytes, SYSCALL, &[0xff; 4]);
+    assert_eq!(Record::decode(&bytes).unwrap().syscall, None);
 }
 
 #[test]
@@ -175,13 +209,15 @@ fn what_follows_a_program_s_arguments_is_not_handed_on() {
 
 /// Bytes whose head is valid, so that the lengths and what follows are reached.
 fn plausible() -> impl Strategy<Value = Vec<u8>> {
-    (1..=2_u16, 0..70_u16, any::<u16>(), 0..80_u32, 0..80_u32, vec(any::<u8>(), 0..160)).prop_map(
-        |(kind, operation, flags, path_size, args_size, rest)| {
+    let sizes = [0..80_u32, 0..80_u32, 0..80_u32];
+    (1..=3_u16, 0..70_u16, any::<u16>(), sizes, vec(any::<u8>(), 0..240)).prop_map(
+        |(kind, operation, flags, sizes, rest)| {
             let mut bytes = head(operation);
             put(&mut bytes, KIND, &kind.to_ne_bytes());
             put(&mut bytes, FLAGS, &flags.to_ne_bytes());
-            put(&mut bytes, PATH_SIZE, &path_size.to_ne_bytes());
-            put(&mut bytes, ARGS_SIZE, &args_size.to_ne_bytes());
+            for (at, size) in [PATH_SIZE, ARGS_SIZE, CWD_SIZE].into_iter().zip(sizes) {
+                put(&mut bytes, at, &size.to_ne_bytes());
+            }
             bytes.extend(rest);
             bytes
         },
@@ -199,8 +235,21 @@ proptest! {
     #[test]
     fn no_lengths_make_decoding_panic(bytes in plausible()) {
         if let Ok(record) = Record::decode(&bytes) {
-            let named = record.flags & flag::NO_NAME == 0 && !record.path.is_empty();
+            let text = flag::NO_NAME | flag::ASKED;
+            let named = record.flags & text == 0
+                && record.operation != Operation::DnsQuery
+                && !record.path.is_empty();
             prop_assert!(!named || record.path.starts_with(b"/"));
         }
     }
+}
+
+#[test]
+fn a_query_has_the_name_that_it_asks_for() {
+    const DNS_QUERY: u16 = 38;
+    let name = |bytes: &[u8]| Record::decode(&message(DNS_QUERY, 0, bytes, b"")).unwrap().path;
+    assert_eq!(name(b"\x03WwW\x07tracker\x04test\0more"), b"WwW.tracker.test");
+    assert_eq!(name(b"\0"), b"");
+    assert_eq!(name(b""), b"");
+    assert_eq!(name(b"\x03www\x07track"), b"www.track", "cut");
 }

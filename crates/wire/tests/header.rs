@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::{DecodeError, HEAD_SIZE, Operation, Record, RecordKind, VERSION, flag};
+use wire::{DecodeError, HEAD_SIZE, Operation, Record, RecordKind, VERSION, Visibility, flag};
 
 const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bpf/include/records.h");
 
@@ -45,9 +45,24 @@ fn versions_kinds_and_flags_agree() {
     assert_eq!(defined["RECORD_ARGS_CUT"], flag::ARGS_CUT);
     assert_eq!(defined["RECORD_NO_NAME"], flag::NO_NAME);
     assert_eq!(defined["RECORD_UNRESOLVED"], flag::UNRESOLVED);
+    assert_eq!(defined["RECORD_PROCFS"], flag::PROCFS);
+    assert_eq!(defined["RECORD_VISIBLE"], flag::VISIBLE);
+    assert_eq!(defined["RECORD_ASKED"], flag::ASKED);
+    assert_eq!(defined["RECORD_CWD_CUT"], flag::CWD_CUT);
     let kind = |name: &str| decode(defined[name], defined["OP_OPEN"]).unwrap().kind;
     assert_eq!(kind("RECORD_ALERT"), RecordKind::Alert);
     assert_eq!(kind("RECORD_EXEC"), RecordKind::Exec);
+    assert_eq!(kind("RECORD_LOG"), RecordKind::Log);
+}
+
+#[test]
+fn classes_have_the_kernel_s_bits() {
+    let defined = defined();
+    let bits = |name: &str| u8::try_from(defined[name]).unwrap();
+    assert_eq!(bits("VISIBLE_PROCESS"), Visibility::PROCESS.bits());
+    assert_eq!(bits("VISIBLE_FILE"), Visibility::FILE.bits());
+    assert_eq!(bits("VISIBLE_NETWORK"), Visibility::NETWORK.bits());
+    assert_eq!(bits("VISIBLE_CAPABILITIES"), Visibility::CAPABILITIES.bits());
 }
 
 #[test]

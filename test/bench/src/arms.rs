@@ -4,6 +4,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Write as _},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,9 +12,12 @@ use enforce::{EnforceError, Enforcer, bpf::BpfEnforcer};
 use guest::bench::{APPARMOR_RULES, Arm, Measured, Operation, RULES, Report, Share};
 use sensor::Options;
 use serde::de::DeserializeOwned;
+use wire::Visibility;
 
 use crate::{apparmor, container::Container, rules, shares::count_programs, tree::Tree};
 
+/// Repeats of a log within this time are merged, as the agent does by default.
+const MERGE: Duration = Duration::from_secs(1);
 /// Real-time tasks may have all of the processor: nothing shall run between a measured process
 /// and its children.
 const REAL_TIME: &str = "/proc/sys/kernel/sched_rt_runtime_us";
@@ -39,13 +43,17 @@ pub(crate) fn measure_all() -> Result<Report> {
     let tree = Tree::make(2)?;
     report.add(Arm::Unlabelled, measure(&tree, "measure", None, |_| Ok(()))?)?;
     let tree = Tree::make(3)?;
-    let costs = contained(&mut enforcer, &tree, "measure", None)?;
+    let costs = contained(&mut enforcer, &tree, "measure", &Treatment::default())?;
     report.add(Arm::Unprotected, costs)?;
+    let tree = Tree::make(4)?;
+    enforcer.merge_logs(MERGE);
+    let logged = Treatment { visible: Visibility::all(), ..Treatment::default() };
+    report.add(Arm::Logged, contained(&mut enforcer, &tree, "measure", &logged)?)?;
     let mut most = None;
     for (number, count) in RULES.into_iter().enumerate() {
-        let tree = Tree::make(4 + number)?;
+        let tree = Tree::make(5 + number)?;
         // Rules that are refused are a finding about the product; all else ends the measurement.
-        match contained(&mut enforcer, &tree, "measure", Some(count)) {
+        match contained(&mut enforcer, &tree, "measure", &Treatment::rules(Some(count))) {
             Ok(costs) => {
                 report.add(Arm::Governed(count), costs)?;
                 most = Some(count);
@@ -58,8 +66,8 @@ pub(crate) fn measure_all() -> Result<Report> {
     }
 
     count_programs(true)?;
-    let tree = Tree::make(4 + RULES.len())?;
-    report.shares = contained::<Share>(&mut enforcer, &tree, "shares", most)?;
+    let tree = Tree::make(5 + RULES.len())?;
+    report.shares = contained::<Share>(&mut enforcer, &tree, "shares", &Treatment::rules(most))?;
     Ok(report)
 }
 
@@ -76,18 +84,39 @@ impl Add for Report {
     }
 }
 
-/// Measures in a container: unprotected, or governed by so many rules.
+/// How a container is treated.
+#[derive(Debug)]
+struct Treatment {
+    /// Of rules; `None`: unprotected.
+    rules: Option<u32>,
+    visible: Visibility,
+}
+
+impl Default for Treatment {
+    fn default() -> Self {
+        Self::rules(None)
+    }
+}
+
+impl Treatment {
+    fn rules(rules: Option<u32>) -> Self {
+        Self { rules, visible: Visibility::empty() }
+    }
+}
+
+/// Measures in a container.
 fn contained<T: DeserializeOwned>(
     enforcer: &mut BpfEnforcer,
     tree: &Tree,
     wish: &str,
-    rules: Option<u32>,
+    treatment: &Treatment,
 ) -> Result<Vec<T>> {
-    let name = format!("bench-{wish}-{}", rules.unwrap_or(0));
+    let name = format!("bench-{wish}-{}", treatment.rules.unwrap_or(0));
     let container = Container::make(&name)?;
     let lines = measure(tree, wish, None, |child| {
         container.take_in(enforcer, child.id())?;
-        if let Some(count) = rules {
+        enforcer.observe(&container.workload, treatment.visible)?;
+        if let Some(count) = treatment.rules {
             let rules = rules::rule_set(count, &tree.neighbour())?;
             let not_expressed = enforcer.apply(&container.workload, &rules)?;
             ensure!(not_expressed.is_empty(), "not expressed: {:?}", not_expressed[0]);

@@ -10,6 +10,7 @@ mod program;
 mod report;
 mod rootfs;
 mod spec;
+mod watchdog;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -22,6 +23,7 @@ use agent::Agent;
 use case_run::CaseRun;
 use report::{Report, Verdict};
 use rootfs::Images;
+use watchdog::Watchdog;
 
 /// Runs every chosen case of the folder. Success only if nothing failed.
 pub fn run(options: &Options) -> Result<ExitCode> {
@@ -42,15 +44,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         lives: 0,
     };
     let mut report = Report::default();
+    let watchdog = Watchdog::start();
     for (number, case) in cases.iter().filter(|case| options.chooses(&case.name)).enumerate() {
         if number % options.shards != options.shard {
             continue;
         }
         let since = Instant::now();
-        let verdict = match skip(case, options, &pending, kernel) {
-            Some(reason) => Verdict::Skipped(reason),
-            None => runner.run(case),
+        let verdict = if let Some(reason) = skip(case, options, &pending, kernel) {
+            Verdict::Skipped(reason)
+        } else {
+            watchdog.begin(&case.name);
+            runner.run(case)
         };
+        watchdog.end();
         report.add(case, &verdict, since.elapsed());
     }
     runner.agent.end();

@@ -21,6 +21,8 @@ pub enum Arm {
     Unlabelled,
     /// A container that no policy selects.
     Unprotected,
+    /// The same, with everything that it does logged, repeats merged.
+    Logged,
     /// A container governed by so many rules for paths.
     Governed(u32),
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use guest::{FILES, MODULES, OUT, PLAN, Plan, disk};
+use guest::{FILES, HOST_NAME, MODULES, OUT, PLAN, Plan, disk};
 use rustix::mount::{MountFlags, mount, mount_move, mount_remount};
 
 use crate::{disks, process};
@@ -25,7 +25,7 @@ pub(crate) fn bring_up() -> Result<Plan> {
     }
     enter_root()?;
     mount_the_rest()?;
-    rustix::system::sethostname(b"testbed").context("set the host name")?;
+    rustix::system::sethostname(HOST_NAME.as_bytes()).context("set the host name")?;
     fs::create_dir_all(OUT)?;
     process::check(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     Ok(plan)

@@ -35,6 +35,16 @@ pub fn image_name(rootfs: &str) -> String {
     format!("testbed/{rootfs}:latest")
 }
 
+/// The first line of the guest's first process on the console.
+pub const STARTED: &str = "guest: started";
+/// What the machine calls itself.
+pub const HOST_NAME: &str = "testbed";
+
+/// Whether this is the test bed's virtual machine.
+pub fn is_here() -> bool {
+    rustix::system::uname().nodename().to_bytes() == HOST_NAME.as_bytes()
+}
+
 /// What a boot is for.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -47,7 +57,7 @@ pub struct Plan {
 }
 
 /// The work of a boot; its exit status is the machine's.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Work {
     /// Run a program as root.
     Run {

@@ -8,9 +8,10 @@ mod process;
 mod results;
 mod work;
 
-use guest::Report;
+use guest::{Report, STARTED};
 
 fn main() {
+    println!("{STARTED}");
     let report = match boot::bring_up().and_then(|plan| work::perform(&plan)) {
         Ok(status) => Report { status, error: None },
         Err(error) => Report { status: 125, error: Some(format!("{error:#}")) },

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Action, Kind, PathObject, Place, Protocol};
+use policy::{Action, Kind, PathObject, Place, Preset, Protocol};
 use proptest::{collection, option, prelude::*, sample};
 use ruleset::{
-    Access, AccessObject, FileOperation, Object, Origin, PathSet, Posture, Postures, Rule, RuleSet,
-    Socket, Tier,
+    FileOperation, Object, Origin, PathSet, Posture, Postures, Rule, RuleSet, Socket,
+    SyscallObject, Tier,
 };
+pub use ruleset::{OwnedAccess, OwnedObject};
 
 const NAMES: [&str; 6] = ["a", "b", "ab", "é", "*", "abc"];
 const APPLETS: [&str; 4] = ["a", "ab", "zz", "é"];
@@ -17,43 +18,10 @@ const PIECES: [&str; 16] = [
     "/", "/", "a", "b", "é", "*", "**", "?", "[ab]", "[^a]", "{a,b}", "{,/b}", r"\*", "[a-é]",
     "/a", "{*b,a?}",
 ];
-const CAPABILITIES: [u8; 3] = [0, 13, 40];
-
-/// An access that owns what [`Access`] borrows.
-#[derive(Clone, Debug)]
-pub struct OwnedAccess {
-    pub subject: Option<Vec<u8>>,
-    pub object: OwnedObject,
-    pub terminal: bool,
-    pub owner: bool,
-}
-
-#[derive(Clone, Debug)]
-pub enum OwnedObject {
-    Execute { path: Option<Vec<u8>>, args: Vec<Vec<u8>> },
-    File { path: Vec<u8>, operation: FileOperation },
-    Socket(Socket),
-    Capability(u8),
-}
-
-impl OwnedAccess {
-    pub fn with<T>(&self, look: impl FnOnce(&Access<'_>) -> T) -> T {
-        let borrowed: Vec<&[u8]>;
-        let object = match &self.object {
-            OwnedObject::Execute { path, args } => {
-                borrowed = args.iter().map(Vec::as_slice).collect();
-                AccessObject::Execute { path: path.as_deref(), args: &borrowed }
-            }
-            OwnedObject::File { path, operation } => {
-                AccessObject::File { path, operation: *operation }
-            }
-            OwnedObject::Socket(socket) => AccessObject::Socket(*socket),
-            OwnedObject::Capability(number) => AccessObject::Capability(*number),
-        };
-        let subject = self.subject.as_deref();
-        look(&Access { subject, object, terminal: self.terminal, owner: self.owner })
-    }
-}
+/// `SYS_ADMIN` and `SYS_BOOT`, which the kernel checks before anything else of some system calls, and the last one.
+const CAPABILITIES: [u8; 3] = [21, 22, 40];
+const LABELS: [&str; 5] = ["a", "b", "ab", "a-b", "é"];
+const CALLS: [&str; 3] = ["openat", "unlink", "keyctl"];
 
 pub fn rule_set() -> impl Strategy<Value = RuleSet> {
     let binaries = sample::subsequence(BINARIES.to_vec(), 0..=BINARIES.len());
@@ -77,6 +45,10 @@ pub fn access() -> impl Strategy<Value = OwnedAccess> {
             .prop_map(|(path, operation)| OwnedObject::File { path, operation }),
         1 => socket().prop_map(OwnedObject::Socket),
         1 => sample::select(CAPABILITIES.to_vec()).prop_map(OwnedObject::Capability),
+        1 => sample::select(Preset::ALL.to_vec()).prop_map(OwnedObject::Preset),
+        3 => option::weighted(0.9, queried_name()).prop_map(OwnedObject::Dns),
+        2 => (sample::select(CALLS.to_vec()), option::of(accessed_path()))
+            .prop_map(|(name, path)| OwnedObject::Syscall { name: name.to_owned(), path }),
     ];
     (option::weighted(0.9, executable()), object, any::<bool>(), any::<bool>()).prop_map(
         |(subject, object, terminal, owner)| OwnedAccess { subject, object, terminal, owner },
@@ -126,18 +98,19 @@ fn rule(
     let source = option::weighted(0.4, collection::btree_set(subject_path(), 1..3));
     (tier, action, object, source, modifiers, 0..3_u8).prop_map(
         move |(tier, action, object, source, (bits, args), number)| {
+            let of_syscall = matches!(object, Object::Syscall(_));
             let of_path = matches!(object, Object::Process(_) | Object::File(_));
             let of_process = matches!(object, Object::Process(_));
             let modified = (bits >> 3) % rarity == 0;
             Rule {
                 tier,
-                action,
+                action: if of_syscall { Action::Audit } else { action },
                 read_only: modified && matches!(object, Object::File(_)) && bits & 1 != 0,
                 owner_only: modified && of_path && bits & 2 != 0,
-                terminal_only: modified && bits & 4 != 0,
+                terminal_only: modified && bits & 4 != 0 && !of_syscall,
                 allowed_args: args.filter(|_| of_process),
                 object,
-                source,
+                source: source.filter(|_| !of_syscall),
                 origin: origin(number),
             }
         },
@@ -168,7 +141,40 @@ fn object() -> impl Strategy<Value = Object> {
         4 => paths(false).prop_map(Object::File),
         1 => sample::select(protocols).prop_map(Object::Network),
         1 => sample::select(CAPABILITIES.to_vec()).prop_map(Object::Capability),
+        1 => sample::select(Preset::ALL.to_vec()).prop_map(Object::Preset),
+        3 => domain().prop_map(Object::Dns),
+        2 => syscalls().prop_map(Object::Syscall),
     ]
+}
+
+fn domain() -> impl Strategy<Value = String> {
+    collection::vec(sample::select(LABELS.to_vec()), 1..4).prop_map(|labels| labels.join("."))
+}
+
+/// Mostly of the labels that rules use, in any letter case, sometimes with bytes that rules never use.
+pub fn queried_name() -> impl Strategy<Value = Vec<u8>> {
+    let strange = sample::select(vec![&b"\xff"[..], b"a/b", b"\0", b"/a"]).prop_map(<[u8]>::to_vec);
+    let label = (sample::select(LABELS.to_vec()), any::<bool>()).prop_map(|(label, upper)| {
+        let mut label = label.as_bytes().to_vec();
+        if upper {
+            label.make_ascii_uppercase();
+        }
+        label
+    });
+    let label = prop_oneof![12 => label, 1 => strange];
+    collection::vec(label, 0..6).prop_map(|labels| labels.join(&b'.'))
+}
+
+fn syscalls() -> impl Strategy<Value = SyscallObject> {
+    let calls = collection::btree_set(sample::select(CALLS.to_vec()).prop_map(str::to_owned), 1..3);
+    let path = option::of((named(false), collection::btree_set(linked(), 0..2)));
+    let source = prop_oneof![subject_path().prop_map(PathObject::Path), directory()];
+    let sources = option::weighted(0.4, collection::btree_set(source, 1..3));
+    (calls, path, sources).prop_map(|(calls, path, sources)| SyscallObject {
+        calls,
+        path: path.map(|(named, linked)| PathSet { named, linked }),
+        sources,
+    })
 }
 
 fn named(exec: bool) -> impl Strategy<Value = PathObject> {

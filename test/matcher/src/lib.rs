@@ -1,9 +1,15 @@
 //! The C matcher of the BPF programs, built for the host, and generated rule sets to try it with.
 #![expect(unsafe_code, reason = "calls the C matcher")]
 
+mod compare;
+pub mod dns;
+mod draw;
 pub mod generate;
 
-use compile::layout::{RULE_NONE, RULE_POSTURE, at, step};
+pub use compare::{Disagreement, Outcome, compare};
+pub use draw::Draw;
+
+use compile::layout::{self, RULE_NONE, RULE_POSTURE, at, step};
 use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation, Socket};
 
 const UNTOUCHED: Decision = Decision { permitted: true, by: None, alert: None };
@@ -39,7 +45,7 @@ struct Request {
 }
 
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Answer {
     found: u32,
     outcome: u32,
@@ -49,6 +55,13 @@ struct Answer {
 
 unsafe extern "C" {
     fn matcher_decide(image: *const u32, request: *const Request, answer: *mut Answer);
+    fn matcher_messages(
+        image: *const u32,
+        request: *const Request,
+        stream: u32,
+        answers: *mut Answer,
+        room: u32,
+    ) -> u32;
     fn matcher_socket(family: u32, kind: u32, protocol: u32) -> i32;
 }
 
@@ -74,6 +87,16 @@ pub fn decide(image: &compile::Image, access: &Access<'_>) -> Decision {
             (at::SOCKET, None, class, &[])
         }
         AccessObject::Capability(number) => (at::CAPABILITY, None, u32::from(*number), &[]),
+        AccessObject::Preset(preset) => (at::PRESET, None, layout::preset(*preset), &[]),
+        AccessObject::Dns(name) => {
+            let message = dns::message(&[*name]);
+            return messages(image, access, &message, false).pop().unwrap_or(UNTOUCHED);
+        }
+        AccessObject::Syscall { name, path } => {
+            let table = if path.is_some() { at::SYSCALL_PATH } else { at::SYSCALL };
+            let Some(number) = policy::syscall::index(name) else { return UNTOUCHED };
+            (table, *path, number.into(), &[])
+        }
     };
     let arguments: Vec<Text> = args.iter().map(|arg| Text::of(arg)).collect();
     let request = Request {
@@ -94,6 +117,44 @@ pub fn decide(image: &compile::Image, access: &Access<'_>) -> Decision {
     let metadata =
         matches!(access.object, AccessObject::File { operation: FileOperation::Metadata, .. });
     decision(&answer, class, metadata)
+}
+
+/// What the C matcher makes of the names in these bytes: one datagram, or a stream of messages with their lengths.
+pub fn messages(
+    image: &compile::Image,
+    access: &Access<'_>,
+    bytes: &[u8],
+    stream: bool,
+) -> Vec<Decision> {
+    let request = Request {
+        table: 0,
+        object: 0,
+        has_path: 0,
+        has_subject: access.subject.is_some().into(),
+        owner: access.owner.into(),
+        terminal: access.terminal.into(),
+        path: Text::of(bytes),
+        subject: Text::of(access.subject.unwrap_or_default()),
+        arguments: std::ptr::null(),
+        argument_count: 0,
+    };
+    if image.words[at::DNS] == 0 {
+        return vec![];
+    }
+    let mut answers = vec![Answer::default(); bytes.len()];
+    let room = u32::try_from(answers.len()).unwrap_or(0);
+    // SAFETY: as above; there is room for as many answers as are announced.
+    let count = unsafe {
+        matcher_messages(
+            image.words.as_ptr(),
+            &raw const request,
+            stream.into(),
+            answers.as_mut_ptr(),
+            room,
+        )
+    };
+    answers.truncate(count as usize);
+    answers.iter().map(|answer| decision(answer, Class::Dns, false)).collect()
 }
 
 fn decision(answer: &Answer, class: Class, metadata: bool) -> Decision {

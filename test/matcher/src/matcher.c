@@ -18,12 +18,12 @@ static int arguments_in(const struct plan_query *query, __u32 set);
 #define IMAGE_CLASS(base, map, byte) (((const __u8 *)(base))[(map) + (byte)])
 #define PLAN_CONTEXT const struct matcher_request *
 #define PLAN_ARGUMENTS_IN(query, set) arguments_in(query, set)
-#include "match.h"
+#include "question.h"
 
 /* src/lib.rs repeats these two. */
 struct matcher_request {
 	__u32 table;
-	__u32 object; /* socket class or capability; paths have text */
+	__u32 object; /* socket class, capability or system call; paths have text */
 	__u32 has_path;
 	__u32 has_subject;
 	__u32 owner;
@@ -77,6 +77,23 @@ int matcher_socket(__u32 family, __u32 type, __u32 protocol)
 	return match_socket(family, type, protocol);
 }
 
+static void decide(struct plan_query *query, const struct matcher_request *request,
+		   struct matcher_answer *answer)
+{
+	__u64 at;
+
+	query->facts = request->owner ? STEP_IF_OWNER : STEP_IF_NOT_OWNER;
+	if (request->terminal)
+		query->facts |= STEP_IF_TERMINAL;
+	for (at = 0; at < PLAN_MAX_STEPS; at++)
+		if (plan_step(at, query))
+			break;
+	answer->found = query->found;
+	answer->outcome = query->outcome;
+	answer->rule = query->rule;
+	answer->audit_rule = query->audit_rule;
+}
+
 void matcher_decide(const __u32 *image, const struct matcher_request *request,
 		    struct matcher_answer *answer)
 {
@@ -84,21 +101,44 @@ void matcher_decide(const __u32 *image, const struct matcher_request *request,
 	__u32 object = request->object;
 	__u32 source = 0;
 	struct plan_query query = { .base = image, .context = request };
-	__u64 at;
 
 	if (request->has_path)
 		object = class_of(image, start, &request->path);
 	if (request->has_subject)
 		source = match_source(image, class_of(image, start, &request->subject));
-	query.plan = match_plan(image, request->table, object, source);
-	query.facts = request->owner ? STEP_IF_OWNER : STEP_IF_NOT_OWNER;
-	if (request->terminal)
-		query.facts |= STEP_IF_TERMINAL;
-	for (at = 0; at < PLAN_MAX_STEPS; at++)
-		if (plan_step(at, &query))
+	if (request->table == IMAGE_AT_SYSCALL_PATH)
+		query.plan = match_syscall_path(image, request->object, object, source);
+	else
+		query.plan = match_plan(image, request->table, object, source);
+	decide(&query, request, answer);
+}
+
+/* Reads messages as they would be sent; answers what became of each name. Returns the number of answers. */
+__u32 matcher_messages(const __u32 *image, const struct matcher_request *request, __u32 stream,
+		       struct matcher_answer *answers, __u32 room)
+{
+	struct question question = { .segment = stream ? 0 : request->path.size };
+	__u32 map = IMAGE_MAP(image);
+	__u32 count = 0;
+	__u32 source = 0;
+	__u64 at;
+
+	if (request->has_subject)
+		source = match_source(image, class_of(image, IMAGE_WORD(image, IMAGE_AT_START),
+						      &request->subject));
+	question_begin(image, &question);
+	for (at = 0; at < request->path.size && count < room; at++) {
+		struct plan_query query = { .base = image, .context = request };
+		__u32 event;
+
+		at += question_skip(&question, request->path.size - at);
+		if (at >= request->path.size)
 			break;
-	answer->found = query.found;
-	answer->outcome = query.outcome;
-	answer->rule = query.rule;
-	answer->audit_rule = query.audit_rule;
+		event = question_byte(image, map, &question, request->path.bytes[at]);
+		if (!event)
+			continue;
+		query.plan = question_plan(image, &question, event, source);
+		decide(&query, request, &answers[count++]);
+	}
+	return count;
 }

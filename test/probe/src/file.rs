@@ -69,3 +69,32 @@ pub(crate) fn utimes(words: &Words) -> Outcome {
     let times = Timestamps { last_access: then, last_modification: then };
     Ok(fs::utimensat(CWD, words.word(0, "PATH")?, &times, AtFlags::empty())?)
 }
+
+/// Through a descriptor that is open for reading, which is all that the call asks for.
+pub(crate) fn setflags(words: &Words) -> Outcome {
+    let file = fs::open(words.word(0, "PATH")?, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = fs::ioctl_getflags(&file)?;
+    Ok(fs::ioctl_setflags(&file, flags ^ fs::IFlags::NODUMP)?)
+}
+
+/// `file_setattr(2)` of Linux 6.17: the same without a descriptor.
+pub(crate) fn file_setattr(words: &Words) -> Outcome {
+    const FILE_SETATTR: libc::c_long = 469;
+    const XFLAG_NODUMP: u64 = 0x80;
+    /// `struct file_attr`: flags, then sizes and a project, which stay.
+    const WORDS: usize = 3;
+    let path = words.word(0, "PATH")?;
+    let attributes = [XFLAG_NODUMP, 0, 0];
+    // SAFETY: `path` ends in NUL, and the attributes are as long as the call is told.
+    let answer = unsafe {
+        libc::syscall(
+            FILE_SETATTR,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            attributes.as_ptr(),
+            WORDS * size_of::<u64>(),
+            0,
+        )
+    };
+    if answer == 0 { Ok(()) } else { Err(Errno::last().into()) }
+}

@@ -11,6 +11,7 @@ mod errno;
 mod exec;
 mod file;
 mod file_open;
+mod memory;
 mod process;
 mod sandbox;
 mod socket;
@@ -59,6 +60,8 @@ const OPERATIONS: &[Operation] = &[
     operation("chown", "PATH", file::chown),
     operation("setxattr", "PATH", file::setxattr),
     operation("utimes", "PATH", file::utimes),
+    operation("setflags", "PATH", file::setflags),
+    operation("file-setattr", "PATH", file::file_setattr),
     operation("exec", "PATH [ARGS]", exec::exec),
     operation("execveat", "PATH [ARGS]", exec::execveat),
     operation("fexec", "PATH [ARGS]", exec::fexec),
@@ -74,7 +77,8 @@ const OPERATIONS: &[Operation] = &[
     operation("cap", "NAME", capability::exercise),
     operation("syscall", "NAME", syscall::once),
     operation("userns", "CMD [ARGS]", sandbox::userns),
-    operation("mmap-exec-anon", "", process::mmap_exec_anon),
+    operation("mmap-exec-anon", "", memory::mmap_exec_anon),
+    operation("map-exec", "WAY [PATH]", memory::map_exec),
     operation("ptrace", "PID", process::ptrace),
     operation("read-env", "PID", process::read_env),
 ];

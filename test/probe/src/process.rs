@@ -1,4 +1,4 @@
-//! Operations on memory and on other processes.
+//! Operations on other processes.
 
 use std::{fs::File, os::fd::OwnedFd, ptr::null_mut};
 
@@ -7,21 +7,6 @@ use crate::{
     file_open::read_a_byte,
     words::{Outcome, Words},
 };
-
-pub(crate) fn mmap_exec_anon(_: &Words) -> Outcome {
-    // SAFETY: a new private mapping at an address of the kernel's choice; nothing is stored or run there.
-    let page = unsafe {
-        libc::mmap(
-            null_mut(),
-            4096,
-            libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
-    if page == libc::MAP_FAILED { Err(Errno::last().into()) } else { Ok(()) }
-}
 
 /// Attaches without stopping the process; the end of `probe` lets go of it.
 pub(crate) fn ptrace(words: &Words) -> Outcome {

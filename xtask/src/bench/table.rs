@@ -29,6 +29,7 @@ pub(super) fn title(arm: Arm) -> String {
         Arm::AppArmor => format!("AppArmor, {APPARMOR_RULES} rules"),
         Arm::Unlabelled => "ours, host task".to_owned(),
         Arm::Unprotected => "ours, unprotected".to_owned(),
+        Arm::Logged => "ours, unprotected, logged".to_owned(),
         Arm::Governed(1) => "ours, 1 rule".to_owned(),
         Arm::Governed(count) => format!("ours, {} rules", thousands(f64::from(count))),
     }

@@ -11,9 +11,10 @@ use super::tally::Voice;
 use crate::checkout::Checkout;
 
 /// Behaviour cases that run on every kernel: each hook and each section of a policy once.
-const ON_EVERY_KERNEL: [&str; 12] = [
+const ON_EVERY_KERNEL: [&str; 15] = [
     "alert-fields-of-a-",
     "cap-block",
+    "dns-",
     "file-block-every-way-to-open",
     "file-dir-recursive-block",
     "file-path-block",
@@ -21,9 +22,11 @@ const ON_EVERY_KERNEL: [&str; 12] = [
     "link-usr-merged-root",
     "net-tcp-block",
     "posture-file-block",
+    "preset-",
     "process-from-source-block",
     "process-path-block",
     "runtime-agent-restart",
+    "syscall-",
 ];
 
 /// One step: a program that runs to its end.
@@ -60,6 +63,12 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Status,
         ),
         step(
+            "generated",
+            "definitions and reference say what the description says",
+            cargo("xtask codegen --check"),
+            Voice::Status,
+        ),
+        step(
             "unit",
             "unit, property, golden and layout tests",
             cargo("test --workspace --no-fail-fast -- --show-output"),
@@ -79,9 +88,21 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Sums,
         ),
         step(
+            "kernel-law",
+            "every kernel decides generated accesses by the law",
+            cargo("xtask prove --comparisons 0 --kernel-comparisons 2000 --kernel all"),
+            Voice::Status,
+        ),
+        step(
             "test-bed",
             "behaviour of the test bed itself",
             cargo("xtask e2e --cases test/cases/smoke --enforcer none"),
+            Voice::Sums,
+        ),
+        step(
+            "own-cases",
+            "behaviour cases of the project, Linux 6.12",
+            on_kernel(checkout, Some(&checkout.root().join("test/cases/own")), "6.12", &[]),
             Voice::Sums,
         ),
         step(

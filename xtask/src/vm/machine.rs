@@ -23,6 +23,8 @@ const KERNEL_LINE: &str =
     "console=ttyS0 panic=-1 quiet mitigations=off lsm=landlock,lockdown,yama,apparmor,bpf";
 /// Sparse; only what the guest writes takes room.
 const RESULTS_BYTES: u64 = 2 << 30;
+/// Boots that are tried while the kernel does not come to its first process.
+const ATTEMPTS: u32 = 3;
 /// How long a broken kernel may go on telling why.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -91,13 +93,13 @@ impl Machine {
         out: &Path,
         on_line: &mut dyn FnMut(&str),
     ) -> Result<Outcome> {
-        self.boot(Work::Run { argv: argv.to_vec() }, &Disks::Clean, out, on_line)
+        self.boot(&Work::Run { argv: argv.to_vec() }, &Disks::Clean, out, on_line)
     }
 
     /// Imports the container images into the root disk for good.
     pub(crate) fn import_images(&self, on_line: &mut dyn FnMut(&str)) -> Result<()> {
         let out = tempfile::tempdir()?;
-        let outcome = self.boot(Work::ImportImages, &Disks::Written, out.path(), on_line)?;
+        let outcome = self.boot(&Work::ImportImages, &Disks::Written, out.path(), on_line)?;
         if outcome.status != 0 {
             bail!("importing the images ended with status {}", outcome.status);
         }
@@ -117,27 +119,36 @@ impl Machine {
 
     fn boot(
         &self,
-        work: Work,
+        work: &Work,
         disks: &Disks,
         out: &Path,
         on_line: &mut dyn FnMut(&str),
     ) -> Result<Outcome> {
-        let boot = tempfile::tempdir()?;
-        let mut qemu = self.qemu(work, disks, boot.path())?;
-        let child = qemu
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| program::not_started(&qemu, error))?;
-        let (console, ended) = watch(child, self.deadline, on_line)?;
-        if let Ended::Broken(why) = ended {
-            bail!(
-                "Linux {}: {why}; the console's last lines:\n{}",
-                self.kernel.release,
-                tail(&console)
-            );
-        }
+        let mut attempts = 0;
+        let (boot, console) = loop {
+            attempts += 1;
+            let boot = tempfile::tempdir()?;
+            let mut qemu = self.qemu(work.clone(), disks, boot.path())?;
+            let child = qemu
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .map_err(|error| program::not_started(&qemu, error))?;
+            let (console, ended) = watch(child, self.deadline, on_line)?;
+            match ended {
+                Ended::Off => break (boot, console),
+                // Nothing of ours has run: the emulated processor faulted in the kernel's own start.
+                Ended::Broken { why, started: false } if attempts < ATTEMPTS => {
+                    on_line(&format!("before the first process, {why}; booting once more"));
+                }
+                Ended::Broken { why, .. } => bail!(
+                    "Linux {}: {why}; the console's last lines:\n{}",
+                    self.kernel.release,
+                    tail(&console)
+                ),
+            }
+        };
         let report = read_results(&results_disk(boot.path()), out).with_context(|| {
             format!(
                 "the guest ended without results; the console's last lines:\n{}",
@@ -212,7 +223,11 @@ enum Disks {
 
 enum Ended {
     Off,
-    Broken(String),
+    Broken {
+        why: String,
+        /// The guest's first process has run.
+        started: bool,
+    },
 }
 
 fn drive(qemu: &mut Command, serial: &str, image: &Path, options: &str) {
@@ -237,9 +252,11 @@ fn watch(
     let errors = lines_of(child.0.stderr.take().context("QEMU's errors")?);
     let mut until = Instant::now() + deadline;
     let mut broken = None;
+    let mut started = false;
     let mut console = String::new();
     loop {
         match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) if line == guest::STARTED => started = true,
             Ok(line) => {
                 on_line(&line);
                 console.push_str(&line);
@@ -260,7 +277,7 @@ fn watch(
     let status: ExitStatus = child.0.wait()?;
     let errors: Vec<String> = errors.iter().collect();
     Ok(match broken {
-        Some(why) => (console, Ended::Broken(why)),
+        Some(why) => (console, Ended::Broken { why, started }),
         None if status.success() => (console, Ended::Off),
         None => bail!("QEMU ended with {status}:\n{}", errors.join("\n")),
     })

@@ -25,6 +25,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "hostVisibility",
         "The same for host events; `default` is none in Kubernetes and all elsewhere",
     ),
+    (
+        "logMergeMillis",
+        "Repeats of a log within so many milliseconds are counted in the next; 0 logs each",
+    ),
     ("enableKubeArmorPolicy", "Enforce container policies"),
     ("enableKubeArmorHostPolicy", "Enforce host policies"),
     ("enableKubeArmorVm", "Take policies from a controller of virtual machines"),
@@ -74,6 +78,7 @@ pub(super) fn may_change(key: &str) -> bool {
         key,
         "visibility"
             | "hostVisibility"
+            | "logMergeMillis"
             | "cluster"
             | "defaultFilePosture"
             | "defaultProcessPosture"

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use policy::{Policy, PolicyId};
 
 use super::{Index, is_enabled};
+use crate::backend::Lost;
 
 /// The index at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
-    pub(crate) lost_alerts: u64,
+    pub(crate) lost: Lost,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Index {
         Overview {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
-            lost_alerts: self.backend.lost_alerts(),
+            lost: self.backend.lost(),
         }
     }
 
@@ -57,7 +58,7 @@ impl Index {
             "NotEnabled"
         } else if notes.is_empty() {
             "Enforced"
-        } else if self.backend.idle_because().is_some() {
+        } else if self.backend.idle_because().is_some() || policy.is_wholly_unenforced() {
             "NotEnforced"
         } else {
             "Partial"
@@ -72,7 +73,7 @@ impl Index {
             .policy
             .not_enforced_yet()
             .into_iter()
-            .map(|(place, _)| format!("not enforced yet: {place}"))
+            .map(|(place, reason)| format!("not enforced: {place}: {reason}"))
             .collect();
         if let Some(reason) = self.backend.idle_because() {
             notes.insert(format!("not enforced: {reason}"));

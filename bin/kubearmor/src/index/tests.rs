@@ -11,7 +11,7 @@ use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
 
 use super::*;
-use crate::{filesystem::LinkSource, restore, submissions::submit};
+use crate::{backend::Lost, filesystem::LinkSource, restore, submissions::submit};
 
 /// Remembers what it was asked, and refuses what it is told to refuse.
 #[derive(Clone, Default)]
@@ -22,6 +22,8 @@ struct Asked {
     /// By workload, the rules in force.
     rules: BTreeMap<String, Arc<RuleSet>>,
     placed: Vec<String>,
+    visible: BTreeMap<String, Visibility>,
+    window: Duration,
     applied: usize,
     taken_over: usize,
     /// Rule sets with a rule of this policy are refused.
@@ -70,6 +72,11 @@ impl Enforcer for FakeEnforcer {
         Ok(reason.map(|reason| NotExpressed { rule: 0, reason }).into_iter().collect())
     }
 
+    fn observe(&mut self, key: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
+        self.asked().visible.insert(key.to_string(), visible);
+        Ok(())
+    }
+
     fn remove(&mut self, key: &WorkloadKey) -> Result<(), EnforceError> {
         self.asked().rules.remove(&*key.0);
         Ok(())
@@ -82,8 +89,12 @@ impl Backend for FakeEnforcer {
         Ok(())
     }
 
-    fn lost_alerts(&self) -> u64 {
-        0
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+
+    fn merge_logs(&self, window: Duration) {
+        self.asked().window = window;
     }
 }
 
@@ -112,6 +123,9 @@ struct Fixture {
 }
 
 const ALL: Settings = Settings {
+    visible: Visibility::FILE,
+    host_visible: Visibility::PROCESS,
+    merge_window: Duration::from_secs(1),
     container_policies: true,
     host_policies: true,
     containers: Postures {
@@ -303,6 +317,23 @@ fn a_changed_posture_reaches_running_containers() {
 }
 
 #[test]
+fn visibility_follows_the_settings() {
+    let mut node = Fixture::new();
+    node.start("web", &[("app", "web")]);
+    let asked = |enforcer: &FakeEnforcer| {
+        let asked = enforcer.asked();
+        (asked.visible.clone(), asked.window)
+    };
+    let visible = |web, host| BTreeMap::from([("web".to_owned(), web), ("host".to_owned(), host)]);
+    let before = (visible(Visibility::FILE, Visibility::PROCESS), ALL.merge_window);
+    assert_eq!(asked(&node.enforcer), before);
+    let settings = Settings { visible: Visibility::empty(), merge_window: Duration::ZERO, ..ALL };
+    node.index.reconfigure(settings);
+    let after = (visible(Visibility::empty(), Visibility::PROCESS), Duration::ZERO);
+    assert_eq!(asked(&node.enforcer), after);
+}
+
+#[test]
 fn what_the_enforcer_refuses_changes_nothing() {
     let mut node = Fixture::new();
     node.start("web", &[("app", "web")]);
@@ -422,13 +453,13 @@ fn the_policy_directory_is_followed() {
 fn what_is_not_in_force_is_told() {
     let mut node = Fixture::new();
     node.start("web", &[("app", "web")]);
-    let with_preset = on_app("p", "web", "/usr/bin/id") + "  presets:\n  - name: protectEnv\n";
+    let with_native = on_app("p", "web", "/usr/bin/id") + "  apparmor: deny /srv/** w,\n";
     node.enforcer.asked().not_expressed = Some("no such hook".into());
-    let notes = node.apply(&with_preset).unwrap();
+    let notes = node.apply(&with_native).unwrap();
     assert_eq!(
         notes,
         [
-            "not enforced yet: spec.presets[0]",
+            "not enforced: spec.apparmor: only AppArmor enforces its native rules",
             "not enforced: spec.process.matchPaths[0]: no such hook"
         ]
     );
@@ -436,6 +467,33 @@ fn what_is_not_in_force_is_told() {
     assert_eq!((overview.policies[0].state, &overview.policies[0].notes), ("Partial", &notes));
     let web = overview.workloads.iter().find(|workload| workload.name == "web").unwrap();
     assert_eq!(web.policies, ["p".to_owned()].into());
+}
+
+#[test]
+fn a_policy_of_which_nothing_is_enforced_says_so() {
+    let mut node = Fixture::new();
+    let native = "apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: native}
+spec:
+  apparmor: deny /srv/** w,
+";
+    let firewall = "apiVersion: security.kubearmor.com/v1
+kind: KubeArmorNetworkPolicy
+metadata: {name: firewall}
+spec:
+  nodeSelector: {matchLabels: {kubernetes.io/hostname: '*'}}
+  ingress:
+  - from: [{ipBlock: {cidr: 192.0.2.0/24}}]
+    ports: [{port: '22', protocol: TCP}]
+";
+    let notes = node.apply(native).unwrap();
+    assert_eq!(notes, ["not enforced: spec.apparmor: only AppArmor enforces its native rules"]);
+    let notes = node.apply(firewall).unwrap();
+    assert_eq!(notes, ["not enforced: spec.ingress[0]: network policies are not enforced yet"]);
+    let overview = node.index.overview();
+    let states: Vec<_> = overview.policies.iter().map(|policy| policy.state).collect();
+    assert_eq!(states, ["NotEnforced", "NotEnforced"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// USB class names. Source: the class codes of the USB specification.
-const CLASSES: [&str; 25] = [
+pub(crate) const CLASSES: [&str; 25] = [
     "AUDIO",
     "COMMUNICATION-CDC",
     "HID",

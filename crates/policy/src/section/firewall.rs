@@ -9,6 +9,12 @@ use crate::{
     reader::{Field, Fields, Report},
 };
 
+pub(crate) const PROTOCOLS: [(&str, FirewallProtocol); 3] = [
+    ("TCP", FirewallProtocol::Tcp),
+    ("UDP", FirewallProtocol::Udp),
+    ("SCTP", FirewallProtocol::Sctp),
+];
+
 /// All rules of both directions. `limits_required`: a policy for pods can only set quotas.
 pub(crate) fn read(
     spec_fields: &mut Fields<'_>,
@@ -151,14 +157,9 @@ fn end_port(fields: &mut Fields<'_>, port: Option<&str>, report: &mut Report<'_>
 }
 
 fn protocol(fields: &mut Fields<'_>, report: &mut Report<'_>) -> FirewallProtocol {
-    const NAMES: [(&str, FirewallProtocol); 3] = [
-        ("TCP", FirewallProtocol::Tcp),
-        ("UDP", FirewallProtocol::Udp),
-        ("SCTP", FirewallProtocol::Sctp),
-    ];
     fields
         .get("protocol", report)
-        .and_then(|field| field.one_of(&NAMES, "a protocol", str::eq_ignore_ascii_case, report))
+        .and_then(|field| field.one_of(&PROTOCOLS, "a protocol", str::eq_ignore_ascii_case, report))
         .unwrap_or(FirewallProtocol::Tcp)
 }
 

@@ -1,5 +1,6 @@
 //! System calls by name and by number, for each architecture that the product runs on.
 
+mod ia32;
 mod table;
 
 use table::TABLE;
@@ -49,9 +50,38 @@ pub fn canonical(name: &str) -> Option<&'static str> {
     row(if lower == "umount" { "umount2" } else { &lower }).map(|row| row.name)
 }
 
+/// The place of a name among [`names`]: its number on every architecture.
+pub fn index(name: &str) -> Option<u16> {
+    let index = TABLE.binary_search_by(|row| row.name.cmp(name)).ok()?;
+    u16::try_from(index).ok()
+}
+
+/// The name at a place among [`names`].
+pub fn at(index: u16) -> Option<&'static str> {
+    TABLE.get(usize::from(index)).map(|row| row.name)
+}
+
 /// The number of a call by its kernel name; `None` where the architecture lacks it.
 pub fn number(name: &str, architecture: Architecture) -> Option<u16> {
     row(name)?.number(architecture)
+}
+
+/// From here on a new call has one number on all architectures, 32-bit ones included.
+const COMMON: u16 = 424;
+
+/// The numbers that 32-bit programs use on an architecture, with the names of the calls that rules know.
+///
+/// `socketcall` and `ipc` of x86 stand for many calls, told apart by their first argument: those are numbered from 512
+/// and from 544 on.
+pub fn compat_numbers(architecture: Architecture) -> Vec<(u16, &'static str)> {
+    match architecture {
+        Architecture::X86_64 => {
+            let common = TABLE.iter().filter_map(|row| Some((row.x86_64?, row.name)));
+            let common = common.filter(|(number, _)| *number >= COMMON);
+            ia32::CALLS.iter().copied().chain(common).collect()
+        }
+        Architecture::Aarch64 => Vec::new(),
+    }
 }
 
 /// The kernel's name of a number.
@@ -78,6 +108,23 @@ mod tests {
             assert_eq!(number(late, Architecture::X86_64), Some(expected));
             assert_eq!(number(late, Architecture::Aarch64), Some(expected));
         }
+    }
+
+    #[test]
+    fn programs_of_32_bits_have_other_numbers() {
+        let calls = compat_numbers(Architecture::X86_64);
+        let named = |number| {
+            let names: Vec<_> = calls.iter().filter(|(n, _)| *n == number).map(|c| c.1).collect();
+            names.first().copied()
+        };
+        assert_eq!(named(10), Some("unlink"));
+        assert_eq!(named(212), Some("chown"));
+        assert_eq!(named(437), Some("openat2"));
+        assert_eq!(named(512 + 3), Some("connect"));
+        assert_eq!(named(544 + 21), Some("shmat"));
+        assert!(calls.iter().all(|(_, name)| index(name).is_some()));
+        let conflict = |(number, name): &&(u16, &str)| named(*number) != Some(*name);
+        assert_eq!(calls.iter().find(conflict), None);
     }
 
     #[test]

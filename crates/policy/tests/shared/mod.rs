@@ -21,6 +21,7 @@ pub(crate) fn folder(name: &str) -> Option<PathBuf> {
     None
 }
 
+#[allow(dead_code, reason = "not every test reads whole folders")]
 /// All YAML files below a folder, sorted.
 pub(crate) fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

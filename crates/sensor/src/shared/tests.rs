@@ -11,11 +11,11 @@ use wire::{HEAD_SIZE, Operation, Record, RecordKind, VERSION};
 use super::{SLOTS, Settings, Slot};
 use crate::{arena::ARENA_WORDS, objects::OBJECTS};
 
-/// Every object's types; each of them declares the shared layouts itself.
+/// Every object's types, with its first group; each of them declares the shared layouts itself.
 fn objects() -> impl Iterator<Item = (&'static str, Btf<'static>)> {
-    OBJECTS.iter().map(|(name, bytes)| {
-        let types = Btf::from_raw(name, bytes).unwrap().expect("an object has types");
-        (*name, types)
+    OBJECTS.iter().map(|compiled| {
+        let types = Btf::from_raw("object", compiled.bytes).unwrap();
+        (compiled.groups[0].0, types.expect("an object has types"))
     })
 }
 
@@ -58,7 +58,8 @@ fn slots_and_settings_lie_alike_on_both_sides() {
         &[
             ("image", offset_of!(Slot, image)),
             ("generation", offset_of!(Slot, generation)),
-            ("reserved", offset_of!(Slot, reserved)),
+            ("entered", offset_of!(Slot, entered)),
+            ("visible", offset_of!(Slot, visible)),
         ],
     );
     assert_layout(
@@ -74,6 +75,8 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("lost_alerts", offset_of!(Settings, lost_alerts)),
             ("lost_execs", offset_of!(Settings, lost_execs)),
             ("unlabelled", offset_of!(Settings, unlabelled)),
+            ("lost_logs", offset_of!(Settings, lost_logs)),
+            ("merge_window", offset_of!(Settings, merge_window)),
         ],
     );
 }
@@ -108,7 +111,7 @@ fn records_are_decoded_from_where_the_programs_write_them() {
             record_fields().len(),
             "{object}: a field that this test does not know"
         );
-        bytes.extend_from_slice(b"f\0d\0arg\0");
+        bytes.extend_from_slice(b"f\0d\0c\0arg\0");
         assert_eq!(Record::decode(&bytes), Ok(expected_record()), "{object}");
     }
 }
@@ -142,6 +145,10 @@ fn record_fields() -> Vec<(&'static str, Vec<u8>)> {
         ("address", (1..=16).collect()),
         ("comm", b"comm\0".to_vec()),
         ("tty", b"tty\0".to_vec()),
+        ("cwd_size", word(2)),
+        ("syscall", word(115)),
+        ("descriptor", (-100_i32).to_ne_bytes().to_vec()),
+        ("repeats", word(116)),
         ("reserved", word(u32::MAX)),
     ]
 }
@@ -169,7 +176,11 @@ fn expected_record() -> Record {
         address: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
         comm: "comm".into(),
         tty: "tty".into(),
+        syscall: Some(115),
+        descriptor: -100,
+        repeats: 116,
         path: b"/d/f".to_vec(),
+        cwd: b"/c".to_vec(),
         args: vec![b"arg".to_vec()],
     }
 }

@@ -27,7 +27,7 @@ fn attributor() -> Attributor {
     Attributor::new(node, "BPFLSM", Box::new(Fake), NonZeroUsize::new(16).unwrap())
 }
 
-fn teller() -> ContainerIdentity {
+pub(crate) fn teller() -> ContainerIdentity {
     ContainerIdentity {
         id: "0123456789ab".into(),
         name: "teller".into(),
@@ -66,7 +66,7 @@ fn rules(action: Action) -> RuleSet {
     RuleSet { rules: vec![rule], ..RuleSet::default() }
 }
 
-fn record(operation: Operation) -> Record {
+pub(crate) fn record(operation: Operation) -> Record {
     Record {
         kind: RecordKind::Alert,
         operation,
@@ -89,7 +89,11 @@ fn record(operation: Operation) -> Record {
         address: [0; 16],
         comm: "cat".into(),
         tty: "pts0".into(),
+        syscall: None,
+        descriptor: -1,
+        repeats: 0,
         path: Vec::new(),
+        cwd: b"/root".into(),
         args: Vec::new(),
     }
 }
@@ -107,13 +111,13 @@ fn exec(exec: u64, parent_exec: u64, path: &str, args: &[&str]) -> Record {
 }
 
 /// A shell that has started `cat /srv/bank/ledger`, both seen by the kernel.
-fn shell_and_cat() -> Attributor {
+pub(crate) fn shell_and_cat() -> Attributor {
     let mut attributor = attributor();
     for start in [
         exec(1, 0, "/usr/bin/dash", &["sh", "-c", "cat"]),
         exec(2, 1, "/usr/bin/cat", &["cat", "/srv/bank/ledger"]),
     ] {
-        attribute(&mut attributor, &start, None, Subject::Host, Visibility::empty());
+        attribute(&mut attributor, &start, None, Subject::Host);
     }
     attributor
 }
@@ -123,16 +127,15 @@ fn attribute(
     record: &Record,
     rules: Option<&RuleSet>,
     subject: Subject<'_>,
-    visible: Visibility,
 ) -> Attributed {
     let workload = "0123456789ab".into();
-    attributor.attribute(Occurrence { workload: &workload, record, rules }, subject, visible)
+    attributor.attribute(Occurrence { workload: &workload, record, rules }, subject)
 }
 
 fn alert_of(attributor: &mut Attributor, record: &Record, rules: &RuleSet) -> Alert {
     let teller = teller();
     let subject = Subject::Container(&teller);
-    match attribute(attributor, record, Some(rules), subject, Visibility::all()) {
+    match attribute(attributor, record, Some(rules), subject) {
         Attributed::Alert { alert, .. } => *alert,
         _ => panic!("no alert"),
     }
@@ -140,7 +143,7 @@ fn alert_of(attributor: &mut Attributor, record: &Record, rules: &RuleSet) -> Al
 
 fn log_of(attributed: Attributed) -> Log {
     match attributed {
-        Attributed::Log(log) => *log,
+        Attributed::Logs(logs) => logs.into_iter().next().unwrap(),
         _ => panic!("no log"),
     }
 }
@@ -174,6 +177,7 @@ fn every_field_of_a_file_block() {
                 source: "/usr/bin/cat /srv/bank/ledger".into(),
                 operation: "File".into(),
                 resource: "/srv/bank/ledger".into(),
+                cwd: "/root/".into(),
                 tty: "pts0".into(),
                 data: "lsm=FILE_OPEN".into(),
                 event_data: [("Lsm", "FILE_OPEN"), ("Flags", "O_RDONLY")]
@@ -225,6 +229,26 @@ fn an_audit_rule_speaks_through_the_monitor() {
 }
 
 #[test]
+fn a_preset_speaks_in_its_own_name() {
+    let memory =
+        Record { flags: flag::NO_NAME, path: b"memfd:x".into(), ..record(Operation::FilelessExec) };
+    let alert = alert_of(&mut shell_and_cat(), &memory, &rules(Action::Block));
+    let event = &alert.event;
+    assert_eq!((event.operation.as_str(), event.resource.as_str()), ("Process", "memfd:x"));
+    assert_eq!((event.source.as_str(), event.data.as_str()), ("/usr/bin/cat", ""));
+    assert_eq!(alert.enforcer, "PRESET-FilelessExecutionPreset");
+
+    let map = Record { detail: [6, 5, 0x22, 0], result: 0, ..record(Operation::AnonymousMapExec) };
+    let alert = alert_of(&mut shell_and_cat(), &map, &rules(Action::Audit));
+    let event = &alert.event;
+    assert_eq!((event.operation.as_str(), event.resource.as_str()), ("File", ""));
+    assert_eq!(event.data, "PROT_WRITE|PROT_EXEC,PROT_READ|PROT_EXEC,MAP_PRIVATE|MAP_ANONYMOUS");
+    assert!(event.event_data.is_empty());
+    assert_eq!(alert.enforcer, "PRESET-AnonMapExecutionPreset");
+    assert_eq!((alert.action.as_str(), event.result.as_str()), ("Audit", "Passed"));
+}
+
+#[test]
 fn postures_and_unresolved_paths_have_no_attributes() {
     let audit = Record { rule: RULE_POSTURE, result: 0, ..record(Operation::Open) };
     let alert = alert_of(&mut shell_and_cat(), &audit, &rules(Action::Allow));
@@ -271,7 +295,6 @@ fn on_the_host_there_is_a_user_and_no_container() {
         &record(Operation::Open),
         Some(&rules(Action::Block)),
         Subject::Host,
-        Visibility::all(),
     );
     let Attributed::Alert { alert, .. } = attributed else { panic!("no alert") };
     assert_eq!(alert.event.kind, "MatchedHostPolicy");
@@ -283,9 +306,10 @@ fn on_the_host_there_is_a_user_and_no_container() {
 fn a_started_program_is_logged_if_visible() {
     let mut attributor = shell_and_cat();
     let teller = teller();
-    let start = exec(3, 1, "/usr/bin/cat", &["cat", "/srv/seen.txt"]);
+    let hidden = exec(3, 1, "/usr/bin/cat", &["cat", "/srv/seen.txt"]);
+    let start = Record { flags: flag::VISIBLE, ..hidden.clone() };
     let subject = Subject::Container(&teller);
-    let log = log_of(attribute(&mut attributor, &start, None, subject, Visibility::PROCESS));
+    let log = log_of(attribute(&mut attributor, &start, None, subject));
     assert_eq!(log.kind, "ContainerLog");
     assert_eq!(log.operation, "Process");
     assert_eq!(log.source, "/usr/bin/dash");
@@ -295,19 +319,16 @@ fn a_started_program_is_logged_if_visible() {
     assert_eq!(log.data, "syscall=SYS_EXECVE");
     assert_eq!(log.event_data["Syscall"], "SYS_EXECVE");
     assert_eq!(log.result, "Passed");
-    let host = log_of(attribute(&mut attributor, &start, None, Subject::Host, Visibility::PROCESS));
+    let host = log_of(attribute(&mut attributor, &start, None, Subject::Host));
     assert_eq!(host.kind, "HostLog");
-    assert!(matches!(
-        attribute(&mut attributor, &start, None, subject, Visibility::FILE),
-        Attributed::Nothing
-    ));
+    assert!(matches!(attribute(&mut attributor, &hidden, None, subject), Attributed::Nothing));
 }
 
 #[test]
 fn the_parent_stands_in_for_an_unknown_caller() {
-    let start = Record { host_ppid: 900, ..exec(3, 55, "/usr/bin/cat", &["cat"]) };
-    let subject = Subject::Host;
-    let log = log_of(attribute(&mut attributor(), &start, None, subject, Visibility::PROCESS));
+    let start = exec(3, 55, "/usr/bin/cat", &["cat"]);
+    let start = Record { host_ppid: 900, flags: flag::VISIBLE, ..start };
+    let log = log_of(attribute(&mut attributor(), &start, None, Subject::Host));
     assert_eq!(log.source, "/usr/bin/bash");
 }
 
@@ -347,4 +368,38 @@ fn a_rule_id_beyond_the_rules_is_admitted() {
     let alert = alert_of(&mut shell_and_cat(), &stray, &rules(Action::Block));
     assert_eq!(alert.policy_name, "UnknownRule");
     assert_eq!(alert.action, "Block");
+}
+
+#[test]
+fn a_dns_query_shows_the_name_in_small_letters() {
+    let address = [192, 0, 2, 53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let detail = [2, 2, 17, 53];
+    let query =
+        Record { path: b"WWW.Tracker.Test".into(), detail, address, ..record(Operation::DnsQuery) };
+    let event = alert_of(&mut shell_and_cat(), &query, &rules(Action::Block)).event;
+    assert_eq!(event.operation, "Network");
+    assert_eq!(event.resource, "www.tracker.test");
+    assert_eq!(event.data, "lsm=SOCKET_SENDMSG domain=www.tracker.test");
+    assert_eq!(event.event_data["Domain"], "www.tracker.test");
+    assert_eq!(event.event_data["Sin_addr"], "192.0.2.53");
+    let unreadable = Record { flags: flag::UNRESOLVED, path: Vec::new(), ..query };
+    let event = alert_of(&mut shell_and_cat(), &unreadable, &rules(Action::Block)).event;
+    assert_eq!(event.resource, "a question that cannot be read");
+}
+
+#[test]
+fn a_system_call_shows_its_name() {
+    let number = policy::syscall::index("unlinkat").unwrap().into();
+    let call = Record {
+        path: b"/srv/spool/job".into(),
+        detail: [number, 0, 0, 0],
+        result: 0,
+        ..record(Operation::Syscall)
+    };
+    let alert = alert_of(&mut shell_and_cat(), &call, &rules(Action::Audit));
+    assert_eq!(alert.event.operation, "Syscall");
+    assert_eq!(alert.event.data, "syscall=SYS_UNLINKAT");
+    assert_eq!(alert.event.resource, "/srv/spool/job");
+    assert_eq!((alert.event.result.as_str(), alert.action.as_str()), ("Passed", "Audit"));
+    assert_eq!(alert.enforcer, "eBPF Monitor");
 }

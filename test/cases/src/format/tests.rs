@@ -70,7 +70,9 @@ fn reads_every_shared_case() {
 
 #[test]
 fn reads_the_project_s_own_cases() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("smoke");
-    let cases = Case::read_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
-    assert!(!cases.is_empty());
+    for folder in ["smoke", "own"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let cases = Case::read_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!cases.is_empty());
+    }
 }

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    pipe::PipeFlags,
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
@@ -31,7 +32,8 @@ pub(crate) struct NameServer {
 impl NameServer {
     /// In the namespace of that process, or in the runner's own.
     pub(crate) fn start(process: Option<u32>) -> Result<Self> {
-        let (stopped, stop) = rustix::pipe::pipe()?;
+        // An agent that a step starts must not hold the other end.
+        let (stopped, stop) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (report, ready) = mpsc::channel();
         let thread = std::thread::spawn(move || match Sockets::open(process) {
             Ok(sockets) => {

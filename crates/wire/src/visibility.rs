@@ -1,4 +1,5 @@
-//! [`Visibility`]: the classes of events that are logged although no policy speaks of them.
+//! [`Visibility`]: the classes of events that are logged although no policy speaks of them. The kernel filters by the
+//! same bits.
 
 use bitflags::bitflags;
 

@@ -1,0 +1,93 @@
+//! Policies out of files and directories, with the lines that their rules stand on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use policy::{Parsed, Place, Policy, PolicyId};
+use ruleset::Origin;
+
+use super::{files, words};
+use crate::failure::Advised;
+
+/// The namespace of a namespaced policy that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What the policies of some files say.
+#[derive(Debug, Default)]
+pub(super) struct PolicySet {
+    pub(super) policies: Vec<Policy>,
+    /// `FILE:LINE` of each rule.
+    lines: BTreeMap<PolicyId, BTreeMap<Place, String>>,
+}
+
+impl PolicySet {
+    /// Reads files, directories with all that is below them, and standard input (`-`). A faulty policy is an error.
+    pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut set = Self::default();
+        let mut faults = 0;
+        for source in files::read(paths)? {
+            let parsed = if source.named {
+                policy::parse(&source.text, &source.name)
+            } else {
+                policy::parse_among_others(&source.text, &source.name)
+            };
+            faults += set.take(&parsed, &source.name);
+        }
+        if faults > 0 {
+            let hint = "mend what is said above; nothing can be said about a part of the policies";
+            return Err(Advised::new(
+                format!("{} in the policies", words::count(faults, "error")),
+                hint,
+            )
+            .into());
+        }
+        if set.policies.is_empty() {
+            let named: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+            let hint = "name files with policies, or directories with .yaml, .yml or .json files";
+            return Err(Advised::new(format!("no policy in {}", named.join(", ")), hint).into());
+        }
+        Ok(set)
+    }
+
+    /// Adds what a text holds and tells its errors, whose number it returns.
+    fn take(&mut self, parsed: &Parsed, file: &str) -> usize {
+        let errors = parsed.diagnostics.iter().filter(|finding| finding.is_error());
+        let faults = errors.inspect(|finding| eprintln!("{finding}")).count();
+        for (policy, located) in parsed.policies.iter().zip(&parsed.located) {
+            let mut policy = policy.clone();
+            if policy.id.kind.is_namespaced() {
+                policy.id.namespace.get_or_insert_with(|| DEFAULT_NAMESPACE.to_owned());
+            }
+            let lines = located.rules.iter();
+            let lines = lines.map(|(place, at)| (place.clone(), format!("{file}:{}", at.line)));
+            let before = self.lines.insert(policy.id.clone(), lines.collect());
+            if before.is_some() {
+                eprintln!(
+                    "note: {file}: a second {}; it takes the place of the first",
+                    words::policy_id(&policy.id)
+                );
+                self.policies.retain(|known| known.id != policy.id);
+            }
+            self.policies.push(policy);
+        }
+        faults
+    }
+
+    /// `FILE:LINE` of a rule.
+    pub(super) fn line(&self, origin: &Origin) -> Option<&str> {
+        let id = PolicyId {
+            kind: origin.kind,
+            namespace: origin.namespace.clone(),
+            name: origin.policy.clone(),
+        };
+        self.lines.get(&id)?.get(&origin.place).map(String::as_str)
+    }
+
+    /// Rules of the policies that `decide` does not know, with the reason.
+    pub(super) fn not_judged(&self) -> BTreeSet<String> {
+        let pending = self.policies.iter().flat_map(Policy::not_enforced_yet);
+        pending.map(|(_, reason)| reason).collect()
+    }
+}

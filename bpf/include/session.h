@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * How a task came into its container: with the container's first process, or as a session that somebody started in it
+ * from outside. Found when the task is labelled, and inherited, so that leaving one's parents does not change it.
+ */
+#ifndef KUBEARMOR_SESSION_H
+#define KUBEARMOR_SESSION_H
+
+#include "pids.h"
+#include "state.h"
+
+#define MAX_ANCESTORS 256
+
+#define CAME_FIRST 0
+#define CAME_LATER 1
+#define CAME_UNTOLD 2 /* the container shares its pid namespace with others, or with the host */
+
+static __always_inline __u32 slot_of(struct task_struct *task)
+{
+	__u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	struct place *place = bpf_map_lookup_elem(&cgroups, &id);
+	return place ? place->slot : 0;
+}
+
+struct ancestry {
+	__u64 task;
+	__u32 slot;
+};
+
+static long climb_ancestry(__u32 index, struct ancestry *a)
+{
+	struct task_struct *task = (struct task_struct *)a->task;
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	if (slot_of(parent) != a->slot)
+		return 1;
+	a->task = (__u64)parent;
+	return 0;
+}
+
+/* By the oldest of its ancestors in the container. */
+static __always_inline __u32 came(const struct ancestry *a)
+{
+	struct task_struct *top = (struct task_struct *)a->task;
+	struct pid *pid = BPF_CORE_READ(top, group_leader, thread_pid);
+	struct upid *own = upid_at(pid, BPF_CORE_READ(pid, level));
+	if (BPF_CORE_READ(own, nr) == 1)
+		return CAME_FIRST;
+	return slot_of(BPF_CORE_READ(own, ns, child_reaper)) == a->slot ? CAME_LATER : CAME_UNTOLD;
+}
+
+/*
+ * Completes a label that has its slot. `entering`: the task is just coming in; else it was there before us, and where
+ * nothing tells it counts as the container's own.
+ */
+static __always_inline void settle(struct label *label, struct task_struct *task, bool entering)
+{
+	struct slot *slot = &slots[label->slot & SLOT_MASK];
+	struct ancestry a = { .task = number(task), .slot = label->slot };
+	bpf_loop(MAX_ANCESTORS, climb_ancestry, &a, 0);
+	__u32 how = came(&a);
+	if (how == CAME_UNTOLD)
+		how = entering && slot->entered ? CAME_LATER : CAME_FIRST;
+	slot->entered = 1;
+	label->session = how;
+	struct task_struct *top = (struct task_struct *)a.task;
+	label->root_device = BPF_CORE_READ(top, fs, root.dentry, d_inode, i_sb, s_dev);
+}
+
+#endif

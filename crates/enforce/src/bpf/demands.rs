@@ -1,0 +1,120 @@
+//! Which programs rules ask for beyond those that are always attached, and what this kernel leaves of such rules.
+
+use policy::{
+    Preset,
+    syscall::{self, Architecture},
+};
+use ruleset::{Class, Object, Rule, RuleSet, SyscallObject};
+use sensor::{CallNumbers, Demand};
+
+use crate::NotExpressed;
+
+/// Calls whose path the kernel shows to one of our hooks, as an object and not as the caller's text.
+const SHOWS_PATH: [&str; 41] = [
+    "acct",
+    "chmod",
+    "chown",
+    "chroot",
+    "creat",
+    "execve",
+    "execveat",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "fchown",
+    "fchownat",
+    "fstat",
+    "inotify_add_watch",
+    "lchown",
+    "link",
+    "linkat",
+    "lstat",
+    "mkdir",
+    "mkdirat",
+    "mknod",
+    "mknodat",
+    "mount",
+    "newfstatat",
+    "open",
+    "open_by_handle_at",
+    "openat",
+    "openat2",
+    "rename",
+    "renameat",
+    "renameat2",
+    "rmdir",
+    "stat",
+    "statx",
+    "swapon",
+    "symlink",
+    "symlinkat",
+    "truncate",
+    "umount2",
+    "unlink",
+    "unlinkat",
+];
+
+pub(super) fn demands(rules: &RuleSet) -> Vec<Demand> {
+    let asks = |demand: &Demand| rules.rules.iter().any(|rule| demand_of(rule) == Some(*demand));
+    Demand::ALL.into_iter().filter(asks).collect()
+}
+
+/// How system calls are numbered here, by the numbers of their names.
+pub(super) fn call_numbers() -> CallNumbers {
+    let Some(architecture) = Architecture::native() else { return CallNumbers::default() };
+    let by_name = |(number, name): (u16, &str)| Some((number, syscall::index(name)?));
+    let native =
+        syscall::names().filter_map(|name| Some((syscall::number(name, architecture)?, name)));
+    CallNumbers {
+        native: native.filter_map(by_name).collect(),
+        compat: syscall::compat_numbers(architecture).into_iter().filter_map(by_name).collect(),
+    }
+}
+
+/// The rules that hold only in part or not at all here, with the reason.
+pub(super) fn not_expressed(
+    rules: &RuleSet,
+    missing: impl Fn(Demand) -> Option<String>,
+) -> Vec<NotExpressed> {
+    let reason = |rule: &Rule| {
+        let demand = demand_of(rule)?;
+        let refused = missing(demand).map(|reason| format!("this kernel refuses {reason}"));
+        refused.or_else(|| unseen_paths(rule))
+    };
+    rules
+        .numbered()
+        .filter_map(|(id, rule)| Some(NotExpressed { rule: id, reason: reason(rule)? }))
+        .collect()
+}
+
+fn demand_of(rule: &Rule) -> Option<Demand> {
+    match &rule.object {
+        Object::Syscall(SyscallObject { path: Some(_), .. }) => Some(Demand::SyscallPaths),
+        Object::Preset(preset) => Some(match preset {
+            Preset::AnonymousMapExec => Demand::AnonymousMapExec,
+            Preset::FilelessExec => Demand::FilelessExec,
+            Preset::ProtectEnv => Demand::ProtectEnv,
+            Preset::Exec => Demand::ExecPreset,
+            Preset::ProtectProc => Demand::ProtectProc,
+        }),
+        object => match object.class() {
+            Class::Dns => Some(Demand::Dns),
+            Class::Syscalls => Some(Demand::Syscalls),
+            _ => None,
+        },
+    }
+}
+
+fn unseen_paths(rule: &Rule) -> Option<String> {
+    let Object::Syscall(SyscallObject { calls, path: Some(_), .. }) = &rule.object else {
+        return None;
+    };
+    let unseen: Vec<&str> =
+        calls.iter().map(String::as_str).filter(|call| !SHOWS_PATH.contains(call)).collect();
+    (!unseen.is_empty()).then(|| {
+        format!(
+            "no hook shows the path of {}; `matchSyscalls` audits the call on any path",
+            unseen.join(", ")
+        )
+    })
+}

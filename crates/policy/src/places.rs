@@ -1,0 +1,33 @@
+//! The places of a policy's rules.
+
+use crate::{Place, Policy};
+
+/// Native rules are one text, not a list.
+pub(crate) const APPARMOR: &str = "spec.apparmor";
+
+impl Policy {
+    /// Each place where a rule is written, once, though a comma list makes several rules of it.
+    pub fn places(&self) -> Vec<Place> {
+        let spec = &self.spec;
+        let apparmor = spec.apparmor.iter().map(|_| Place(APPARMOR.to_owned())).collect();
+        [
+            places(&spec.process, |rule| &rule.place),
+            places(&spec.file, |rule| &rule.place),
+            places(&spec.protocols, |rule| &rule.place),
+            places(&spec.dns, |rule| &rule.place),
+            places(&spec.capabilities, |rule| &rule.place),
+            places(&spec.syscalls, |rule| &rule.place),
+            places(&spec.presets, |rule| &rule.place),
+            places(&spec.devices, |rule| &rule.place),
+            places(&spec.firewall, |rule| &rule.place),
+            apparmor,
+        ]
+        .concat()
+    }
+}
+
+pub(crate) fn places<R>(rules: &[R], place: impl Fn(&R) -> &Place) -> Vec<Place> {
+    let mut places: Vec<Place> = rules.iter().map(|rule| place(rule).clone()).collect();
+    places.dedup();
+    places
+}

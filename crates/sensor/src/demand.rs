@@ -1,0 +1,113 @@
+//! Programs that cost something wherever they are attached: loaded at the start, so that it is known what this kernel
+//! takes, and attached only while some rule asks for them.
+
+use std::{os::fd::AsRawFd as _, path::Path};
+
+use libbpf_rs::{ErrorKind, Link, ProgramMut, ProgramType};
+
+use crate::{cgroups, load::chain, programs::Programs};
+
+/// What rules may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Demand {
+    /// Rules on the names that name servers are asked for.
+    Dns,
+    /// Rules on system calls.
+    Syscalls,
+    /// Rules on system calls with the paths that they are made on.
+    SyscallPaths,
+    AnonymousMapExec,
+    FilelessExec,
+    ProtectEnv,
+    ExecPreset,
+    ProtectProc,
+}
+
+impl Demand {
+    pub const ALL: [Self; 8] = [
+        Self::Dns,
+        Self::Syscalls,
+        Self::SyscallPaths,
+        Self::AnonymousMapExec,
+        Self::FilelessExec,
+        Self::ProtectEnv,
+        Self::ExecPreset,
+        Self::ProtectProc,
+    ];
+
+    fn groups(self) -> &'static [&'static str] {
+        match self {
+            Self::Dns => &["dns", "dns_egress"],
+            Self::Syscalls => &["syscalls"],
+            Self::SyscallPaths => &["syscall_paths"],
+            Self::AnonymousMapExec => &["preset/anonymous_map_exec"],
+            Self::FilelessExec => &["preset/fileless_exec"],
+            Self::ProtectEnv => &["preset/protect_env"],
+            Self::ExecPreset => &["preset/exec"],
+            Self::ProtectProc => &["preset/protect_proc"],
+        }
+    }
+}
+
+/// Whether a group waits until it is asked for.
+pub(crate) fn is_on_demand(group: &str) -> bool {
+    Demand::ALL.iter().any(|demand| demand.groups().contains(&group))
+}
+
+/// Why the kernel cannot serve such rules, or not whole, if so.
+pub(crate) fn missing(programs: &Programs, demand: Demand) -> Option<String> {
+    let refused = programs.refused().filter(|(group, _)| demand.groups().contains(group));
+    let reasons: Vec<_> = refused.map(|(group, why)| format!("{group}: {}", chain(why))).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// The links of the groups that are attached.
+#[derive(Debug, Default)]
+pub(crate) struct OnDemand(Vec<(&'static str, Vec<Link>)>);
+
+impl OnDemand {
+    /// Attaches what this kernel took, and pins the links in the folder so that they outlast the agent.
+    pub(crate) fn attach(
+        &mut self,
+        programs: &Programs,
+        demand: Demand,
+        pins: Option<&Path>,
+    ) -> Result<(), libbpf_rs::Error> {
+        for &group in demand.groups() {
+            if self.0.iter().any(|(attached, _)| *attached == group) {
+                continue;
+            }
+            let mut links = Vec::new();
+            for program in programs.of(group) {
+                let mut link = attach(&program)?;
+                if let Some(folder) = pins {
+                    link.pin(folder.join(&*program.name().to_string_lossy()))?;
+                }
+                links.push(link);
+            }
+            self.0.push((group, links));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
+        let served = |(group, _): &mut (&str, _)| demand.groups().contains(group);
+        for mut link in self.0.extract_if(.., served).flat_map(|(_, links)| links) {
+            match link.pin_path().map(|_| link.unpin()) {
+                // Somebody has lifted all rules meanwhile.
+                Some(Err(error)) if error.kind() == ErrorKind::NotFound => {}
+                Some(Err(error)) => return Err(error),
+                Some(Ok(())) | None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn attach(program: &ProgramMut<'_>) -> Result<Link, libbpf_rs::Error> {
+    if program.prog_type() == ProgramType::CgroupSkb {
+        let root = cgroups::root().map_err(libbpf_rs::Error::from)?;
+        return program.attach_cgroup(root.as_raw_fd());
+    }
+    program.attach()
+}

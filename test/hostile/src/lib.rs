@@ -1,0 +1,47 @@
+//! Inputs from whoever wants to harm: what each reader of untrusted bytes must survive.
+//!
+//! The functions here do with bytes what the product does. They must return, soon and with little memory, whatever the
+//! bytes are. `fuzz/` calls them with an instrumented fuzzer, the tests here with mutations of seeds.
+
+pub mod mutation;
+
+use compile::{Detail, compile, path_classes};
+use lint::{Options, Source, lint};
+use policy::{Kind, parse, parse_event};
+use ruleset::{Links, RuleSet, rules_of};
+
+/// A policy file, from its text to the image that the kernel would walk.
+pub fn policy_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let parsed = parse(text, "hostile");
+    for finding in &parsed.diagnostics {
+        let _ = finding.render(text);
+    }
+    for policy in &parsed.policies {
+        let rules = rules_of(policy, &Links::default());
+        let set = RuleSet { rules, ..RuleSet::default() };
+        if compile(&set).is_ok() {
+            let _ = path_classes(&[&set], Detail::Deciding);
+        }
+    }
+}
+
+/// A file that is only looked at.
+pub fn linted_text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let source = Source { name: "hostile".to_owned(), text: text.to_owned(), named: false };
+    let report = lint(&[source], &Options::default());
+    let _ = report.to_sarif("0");
+}
+
+/// What a client of the policy service sends.
+pub fn event(bytes: &[u8]) {
+    for kind in Kind::ALL {
+        let _ = parse_event(bytes, kind);
+    }
+}
+
+/// What the kernel's ring holds.
+pub fn record(bytes: &[u8]) {
+    let _ = wire::Record::decode(bytes);
+}
