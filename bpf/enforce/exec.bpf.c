@@ -88,6 +88,8 @@ int BPF_PROG(on_become, struct linux_binprm *bprm)
 	__builtin_memcpy(label->applet, label->next_applet, APPLET_SIZE);
 	label->parent_exec = label->exec;
 	label->exec = __sync_fetch_and_add(&settings.next_exec, 1) + 1;
+	if (!label->slot)
+		return 0;
 
 	struct file *file = bprm->file;
 	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);

@@ -9,10 +9,32 @@
 
 #include "arguments.h"
 
+#define USUAL_NAME 0x786f6279737562ull /* "busybox", the first letter lowest */
+#define USUAL_SIZE 7
+
 struct applet_loop {
 	struct scratch *scratch;
-	struct label *label;
+	char letters[APPLET_SIZE];
 };
+
+/*
+ * A word by which a multi-call binary is itself: its name, also without what follows a dot or a dash ("busybox" of
+ * "busybox.static", "busybox-static" of "busybox"), and whatever begins like the commonest one, as that one does it.
+ */
+static __always_inline bool is_own_name(const struct argument_reader *r, __u8 expected)
+{
+	if (r->usual >= USUAL_SIZE)
+		return true;
+	return !r->differs && (!expected || expected == '.' || expected == '-');
+}
+
+static __always_inline void begin_word(struct argument_reader *r)
+{
+	r->length = 0;
+	r->own = 0;
+	r->differs = 0;
+	r->usual = 0;
+}
 
 static long applet_byte(__u32 index, struct applet_loop *loop)
 {
@@ -22,53 +44,75 @@ static long applet_byte(__u32 index, struct applet_loop *loop)
 	if (!next_byte(r, &byte))
 		return 1;
 	bpf_probe_read_kernel(&expected, 1, (void *)(r->name + r->own));
-	if (byte && byte != '/') {
-		if (byte == '-' && !r->length && r->left == r->argc)
+	__u32 at = r->length;
+	/* `coreutils --coreutils-prog=cat` */
+	bool option = byte == '=' && at > 2 && loop->letters[0] == '-' && loop->letters[1] == '-';
+	if (byte && byte != '/' && !option) {
+		if (byte == '-' && !at && r->left == r->argc)
 			return 0;
 		if (expected == byte)
 			r->own++;
 		else if (expected)
 			r->differs = 1;
-		__u32 at = r->length;
-		loop->label->next_applet[at & (APPLET_SIZE - 1)] = byte;
+		if (r->usual == at && at < USUAL_SIZE && byte == (__u8)(USUAL_NAME >> (at * 8)))
+			r->usual = at + 1;
+		loop->letters[at & (APPLET_SIZE - 1)] = byte;
 		if (at < APPLET_SIZE - 1)
 			r->length = at + 1;
 		return 0;
 	}
 	if (!byte) {
 		r->left--;
-		/* "busybox", "busybox-static" and the like: the applet is the next argument. */
-		if (!r->length || r->differs || expected || !r->left)
+		if (!at || !is_own_name(r, expected) || !r->left)
 			return 1;
 	}
-	r->length = 0;
-	r->own = 0;
-	r->differs = 0;
+	begin_word(r);
 	return 0;
+}
+
+/* Reads the applet out of the arguments at which the reader stands. */
+static __always_inline void read_applet(struct scratch *scratch, const struct file *file, char *applet)
+{
+	struct applet_loop loop = { .scratch = scratch };
+	struct argument_reader *r = &scratch->arguments;
+	r->argc = r->left;
+	r->name = (__u64)BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	begin_word(r);
+	bpf_loop(2 * ARGUMENT_BYTES, applet_byte, &loop, 0);
+	/* Whatever an earlier, longer word left behind must not be stepped. */
+	__u32 length = r->length;
+	for (__u32 i = 0; i < APPLET_SIZE; i++)
+		applet[i] = i < length ? loop.letters[i] : 0;
 }
 
 __noinline int find_applet(__u64 program)
 {
 	struct linux_binprm *bprm = (struct linux_binprm *)program;
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct applet_loop loop;
-	loop.label = bpf_task_storage_get(&labels, task, 0, 0);
-	loop.scratch = bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!loop.label || !loop.scratch)
+	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+	struct scratch *scratch = bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!label || !scratch)
 		return 0;
-	struct argument_reader *r = &loop.scratch->arguments;
-	begin_arguments(r, bprm);
-	r->argc = r->left;
-	r->name = (__u64)BPF_CORE_READ(bprm, file, f_path.dentry, d_name.name);
-	r->length = 0;
-	r->own = 0;
-	r->differs = 0;
-	bpf_loop(4096, applet_byte, &loop, 0);
-	/* Whatever an earlier, longer word left behind must not be stepped. */
-	__u32 length = r->length;
-	for (__u32 i = 0; i < APPLET_SIZE; i++)
-		loop.label->next_applet[i] = i < length ? loop.label->next_applet[i] : 0;
+	begin_arguments(&scratch->arguments, bprm);
+	read_applet(scratch, BPF_CORE_READ(bprm, file), label->next_applet);
 	return 0;
+}
+
+/* The same for a program that runs already, from what it was started with, as far as it has left that as it was. */
+static __always_inline void find_own_applet(struct label *label, struct task_struct *task)
+{
+	struct scratch *scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+						       BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	if (!scratch || !mm)
+		return;
+	struct argument_reader *r = &scratch->arguments;
+	r->space = (__u64)mm;
+	r->address = BPF_CORE_READ(mm, arg_start);
+	r->end = BPF_CORE_READ(mm, arg_end);
+	r->page = 0;
+	r->left = ARGUMENT_BYTES;
+	read_applet(scratch, BPF_CORE_READ(mm, exe_file), label->applet);
 }
 
 #endif

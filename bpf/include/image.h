@@ -86,13 +86,14 @@
 #define PLAN_MAX_STEPS 64
 #define ARG_SET_WORDS 32 /* up to 1,024 different arguments in an image */
 
-/* Socket class: family group, type and protocol of a socket folded into 0..127. */
+/* Socket class: family group, type and protocol of a socket folded into 0..191. */
 #define SOCKET_FAMILY_INET 0
 #define SOCKET_FAMILY_PACKET 1
+#define SOCKET_FAMILY_OTHER 2 /* raw sockets only */
 /* types: 0 other, 1 stream, 2 dgram, 3 raw, 4 rdm, 5 seqpacket, 6 dccp, 7 packet */
 /* protocols: 0 other, 1 tcp, 2 udp, 3 icmp, 4 icmpv6, 5 sctp */
 #define SOCKET_CLASS(family, type, protocol) ((family) << 6 | (type) << 3 | (protocol))
-#define SOCKET_CLASSES 128
+#define SOCKET_CLASSES 256
 
 #define CAPABILITIES 64
 

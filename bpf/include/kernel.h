@@ -139,7 +139,26 @@ struct vfsmount {
 	int mnt_flags;
 };
 
-struct mnt_namespace;
+struct ns_common {
+	unsigned int inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+/* What a detached mount belongs to has no number among its kind; the number's place has changed. */
+struct mnt_namespace___numbered {
+	__u64 seq;
+};
+
+struct ns_common___identified {
+	__u64 ns_id;
+};
+
+struct mnt_namespace___identified {
+	struct ns_common___identified ns;
+};
 
 struct mount {
 	struct mount *mnt_parent;
@@ -208,6 +227,8 @@ typedef struct {
 struct mm_struct {
 	struct file *exe_file;
 	pgd_t *pgd;
+	unsigned long arg_start;
+	unsigned long arg_end;
 };
 
 struct task_struct;
@@ -239,7 +260,15 @@ struct kernfs_node {
 	__u64 id;
 };
 
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
 struct cgroup {
+	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
 };
 

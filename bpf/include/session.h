@@ -10,16 +10,48 @@
 #include "state.h"
 
 #define MAX_ANCESTORS 256
+#define MAX_GROUPS 64 /* from a control group up to the root */
 
 #define CAME_FIRST 0
 #define CAME_LATER 1
 #define CAME_UNTOLD 2 /* the container shares its pid namespace with others, or with the host */
 
+/* The runtime prepares a container from the host's root; its own programs are not the container's. */
+static __always_inline bool in_host_root(struct task_struct *task)
+{
+	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
+	return BPF_CORE_READ(root, i_ino) == settings.host_inode &&
+	       BPF_CORE_READ(root, i_sb, s_dev) == settings.host_device;
+}
+
+struct search {
+	__u64 cgroup;
+	struct place place; /* slot 0: none */
+};
+
+static long search_one(__u32 index, struct search *s)
+{
+	struct cgroup *cgroup = (struct cgroup *)s->cgroup;
+	__u64 id = BPF_CORE_READ(cgroup, kn, id);
+	struct place *place = bpf_map_lookup_elem(&cgroups, &id);
+	struct cgroup_subsys_state *parent = BPF_CORE_READ(cgroup, self.parent);
+	if (place)
+		s->place = *place;
+	s->cgroup = (__u64)BPF_CORE_READ(parent, cgroup);
+	return place || !parent;
+}
+
+/* By its control group or the nearest one above: a container may make groups of its own at any time. */
+static __always_inline struct place place_of(struct task_struct *task)
+{
+	struct search s = { .cgroup = (__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp) };
+	bpf_loop(MAX_GROUPS, search_one, &s, 0);
+	return s.place;
+}
+
 static __always_inline __u32 slot_of(struct task_struct *task)
 {
-	__u64 id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	struct place *place = bpf_map_lookup_elem(&cgroups, &id);
-	return place ? place->slot : 0;
+	return place_of(task).slot;
 }
 
 struct ancestry {

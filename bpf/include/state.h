@@ -49,7 +49,12 @@ struct settings {
 	__u64 unlabelled;     /* forks refused because a label could not be stored */
 	__u64 lost_logs;
 	__u64 merge_window;   /* ns in which repeats of a log are kept back */
+	__u32 host_mounts;    /* inode number of the host's mount namespace */
+	__u32 looking;        /* LOOKING_*: what the task iterator is run for */
 };
+
+#define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */
+#define LOOKING_FOR_PLACES 0 /* whenever a place was told */
 
 struct settings settings SEC(".bss.settings");
 
@@ -75,7 +80,10 @@ struct directory {
 
 struct directory directories[DIRECTORIES] SEC(".bss.dirs");
 
-/* Whose a task is. Inherited at fork, so it holds through unshare, setns and nested containers. */
+/*
+ * Whose a task is. Inherited at fork, so it holds through unshare, setns and nested containers. Slot 0: nobody's yet,
+ * though it runs in a root of its own.
+ */
 struct label {
 	__u32 slot;
 	__u32 generation;
@@ -94,8 +102,11 @@ struct label {
 	struct directory want; /* being looked up */
 	__u64 alerted;        /* what the last alert was about: a dentry */
 	__u32 alerted_operation;
-	__u32 reserved;
+	__u32 marks;          /* LABEL_* */
 };
+
+#define LABEL_INSIDE 1 /* it, or who forked it, has executed something outside the host's root */
+#define LABEL_HOST 2   /* it belongs to no container */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -143,6 +154,7 @@ struct argument_reader {
 	__u32 length;
 	__u32 own;     /* so far the argument equals the binary's name up to here */
 	__u32 differs;
+	__u32 usual;   /* bytes that it has in common with "busybox" */
 	__u32 argc;
 };
 
@@ -310,6 +322,13 @@ struct subject {
 	__u32 base;
 	__u32 image;
 };
+
+/* A label of somebody who is there still, and not the host's. */
+static __always_inline bool belongs(const struct label *label)
+{
+	return label && label->slot && label->slot != settings.host_slot &&
+	       slots[label->slot & SLOT_MASK].generation == label->generation;
+}
 
 /* False for a task that is not governed, or whose workload has no rules. */
 static __always_inline bool governed(struct subject *s)

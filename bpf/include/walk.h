@@ -45,6 +45,19 @@ static __always_inline bool nameless(struct mount *mount)
 	       BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_INTERNAL;
 }
 
+/* Whether a mount hangs nowhere: its names begin at some directory of which nobody knows where it lies. */
+static __always_inline bool detached(struct mount *mount)
+{
+	struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
+	if (!namespace)
+		return true;
+	struct mnt_namespace___numbered *numbered = (void *)namespace;
+	if (bpf_core_field_exists(numbered->seq))
+		return !BPF_CORE_READ(numbered, seq);
+	struct mnt_namespace___identified *identified = (void *)namespace;
+	return bpf_core_field_exists(identified->ns.ns_id) && !BPF_CORE_READ(identified, ns.ns_id);
+}
+
 static __always_inline void begin_climb(struct climb *c, __u64 dentry, struct mount *mount)
 {
 	c->dentry = dentry;
@@ -67,7 +80,7 @@ static __always_inline long climb(struct climb *c, __u64 *passed)
 		if (parent == mount) {
 			if (nameless(mount))
 				c->status = WALK_NO_NAME;
-			else if (BPF_CORE_READ(mount, mnt_ns))
+			else if (!detached(mount))
 				c->status = WALK_OK;
 			return 1;
 		}

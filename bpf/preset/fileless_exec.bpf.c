@@ -2,7 +2,8 @@
 /*
  * `filelessExec`: programs that lie in memory only. That is files without a name, and files on a file system that is
  * kept in memory, unless the container itself was started on it. Executing one and having the dynamic loader map one
- * is the same. A shared mapping is left to `anonymousMapExec`: run-time compilers use it, loaders do not.
+ * is the same, also where the mapping becomes executable later. A shared mapping is left to `anonymousMapExec`:
+ * run-time compilers use it, loaders do not.
  */
 #include "entry.h"
 #include "nameless.h"
@@ -38,6 +39,22 @@ int BPF_PROG(preset_fileless_load, struct file *file, unsigned long asked, unsig
 	if (ret)
 		return ret;
 	if (!(prot & PROT_EXEC) || (flags & MAP_TYPE) != MAP_PRIVATE || !file)
+		return 0;
+	if (!watched(&s, PRESET_FILELESS_EXEC) || !in_memory(&s, file))
+		return 0;
+	return judge_file(&s, PRESET_FILELESS_EXEC, OP_FILELESS_EXEC, file);
+}
+
+SEC("lsm/file_mprotect")
+int BPF_PROG(preset_fileless_protect, struct vm_area_struct *vma, unsigned long asked, unsigned long prot,
+	     int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	unsigned long has = BPF_CORE_READ(vma, vm_flags);
+	struct file *file = BPF_CORE_READ(vma, vm_file);
+	if (!(prot & PROT_EXEC) || has & (VM_EXEC | VM_SHARED) || !file)
 		return 0;
 	if (!watched(&s, PRESET_FILELESS_EXEC) || !in_memory(&s, file))
 		return 0;

@@ -65,7 +65,7 @@ pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
 pub const RULE_NONE: u32 = 0xffff_ffff;
 pub const PLAN_MAX_STEPS: usize = 64;
 pub const ARG_SET_WORDS: usize = 32;
-pub const SOCKET_CLASSES: usize = 128;
+pub const SOCKET_CLASSES: usize = 256;
 pub const CAPABILITIES: usize = 64;
 pub const PRESETS: usize = 8;
 

@@ -12,6 +12,8 @@ use crate::{
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const AF_PACKET: u16 = 17;
+const AF_UNIX: u16 = 1;
+const AF_NETLINK: u16 = 16;
 
 const SOCK_STREAM: u16 = 1;
 const SOCK_DGRAM: u16 = 2;
@@ -151,8 +153,14 @@ impl RuleSet {
 }
 
 impl Socket {
-    /// Network rules judge IPv4, IPv6 and packet sockets only.
+    /// Network rules judge IPv4, IPv6 and packet sockets, and raw ones of all families but the two local ones.
     pub fn is_judged(self) -> bool {
+        let local = matches!(self.family, AF_UNIX | AF_NETLINK);
+        self.has_protocols() || self.kind == SOCK_RAW && !local
+    }
+
+    /// Elsewhere `raw` is the only word of the language that means something.
+    fn has_protocols(self) -> bool {
         self.is_inet() || self.family == AF_PACKET
     }
 
@@ -165,27 +173,29 @@ impl Socket {
         // The protocol field of a packet socket holds an Ethernet type, not an IP protocol.
         let ip = self.is_inet().then_some(self.protocol);
         let unnamed = |kind: u16| ip == Some(IPPROTO_ANY) && self.kind == kind;
-        self.is_judged()
-            && match protocol {
-                Protocol::Tcp => {
-                    matches!(ip, Some(IPPROTO_TCP | IPPROTO_MPTCP)) || unnamed(SOCK_STREAM)
-                }
-                Protocol::Udp => {
-                    matches!(ip, Some(IPPROTO_UDP | IPPROTO_UDPLITE)) || unnamed(SOCK_DGRAM)
-                }
-                Protocol::Icmp => ip == Some(IPPROTO_ICMP),
-                Protocol::Icmpv6 => ip == Some(IPPROTO_ICMPV6),
-                // The kernel's only sequenced-packet protocol over IP.
-                Protocol::Sctp => ip == Some(IPPROTO_SCTP) || unnamed(SOCK_SEQPACKET),
-                Protocol::Raw => self.kind == SOCK_RAW,
-                Protocol::Stream => self.kind == SOCK_STREAM,
-                Protocol::Dgram => self.kind == SOCK_DGRAM,
-                Protocol::Rdm => self.kind == SOCK_RDM,
-                Protocol::Seqpacket => self.kind == SOCK_SEQPACKET,
-                Protocol::Dccp => self.kind == SOCK_DCCP,
-                Protocol::Packet => self.family == AF_PACKET || self.kind == SOCK_PACKET,
-                Protocol::All => true,
+        if !self.has_protocols() {
+            return protocol == Protocol::Raw && self.is_judged();
+        }
+        match protocol {
+            Protocol::Tcp => {
+                matches!(ip, Some(IPPROTO_TCP | IPPROTO_MPTCP)) || unnamed(SOCK_STREAM)
             }
+            Protocol::Udp => {
+                matches!(ip, Some(IPPROTO_UDP | IPPROTO_UDPLITE)) || unnamed(SOCK_DGRAM)
+            }
+            Protocol::Icmp => ip == Some(IPPROTO_ICMP),
+            Protocol::Icmpv6 => ip == Some(IPPROTO_ICMPV6),
+            // The kernel's only sequenced-packet protocol over IP.
+            Protocol::Sctp => ip == Some(IPPROTO_SCTP) || unnamed(SOCK_SEQPACKET),
+            Protocol::Raw => self.kind == SOCK_RAW,
+            Protocol::Stream => self.kind == SOCK_STREAM,
+            Protocol::Dgram => self.kind == SOCK_DGRAM,
+            Protocol::Rdm => self.kind == SOCK_RDM,
+            Protocol::Seqpacket => self.kind == SOCK_SEQPACKET,
+            Protocol::Dccp => self.kind == SOCK_DCCP,
+            Protocol::Packet => self.family == AF_PACKET || self.kind == SOCK_PACKET,
+            Protocol::All => true,
+        }
     }
 }
 
@@ -240,7 +250,11 @@ mod tests {
         assert!(socket(AF_PACKET, SOCK_RAW, 0x0300).is_of(Protocol::Raw));
         assert!(socket(AF_PACKET, SOCK_DGRAM, 0x0300).is_of(Protocol::Packet));
         assert!(!socket(AF_PACKET, SOCK_DGRAM, 0).is_of(Protocol::Udp));
-        assert!(!socket(1, SOCK_STREAM, 0).is_of(Protocol::All));
-        assert!(!socket(16, SOCK_RAW, 0).is_of(Protocol::Raw));
+        assert!(!socket(AF_UNIX, SOCK_STREAM, 0).is_of(Protocol::All));
+        assert!(!socket(AF_NETLINK, SOCK_RAW, 0).is_of(Protocol::Raw));
+        assert!(!socket(AF_UNIX, SOCK_RAW, 0).is_of(Protocol::Raw));
+        let key = socket(15, SOCK_RAW, 2);
+        assert!(key.is_of(Protocol::Raw) && !key.is_of(Protocol::All));
+        assert!(!socket(38, SOCK_SEQPACKET, 0).is_judged());
     }
 }

@@ -24,6 +24,9 @@ use crate::{
 const REQUIRED: [&str; 2] = ["exec", "identity"];
 /// Not attached to a hook but run on demand.
 const TASK_ITERATOR: &str = "label_tasks";
+/// What it is run for, as `bpf/include/state.h` numbers it.
+const LOOKING_FOR_PLACES: u32 = 0;
+const LOOKING_FOR_INSIDE: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -41,8 +44,10 @@ pub enum LoadError {
         #[source]
         source: rustix::io::Errno,
     },
-    #[error("the host's root directory cannot be looked at")]
-    HostRoot(#[source] rustix::io::Errno),
+    #[error("the host's {0} cannot be looked at")]
+    Host(&'static str, #[source] rustix::io::Errno),
+    #[error("the tasks that run already cannot be looked at")]
+    Tasks(#[source] libbpf_rs::Error),
     #[error("the kernel's rings cannot be opened")]
     Rings(#[source] libbpf_rs::Error),
     #[error("the thread that reads the kernel's rings cannot be started")]
@@ -141,6 +146,7 @@ impl Sensor {
             loaded,
         };
         sensor.describe_host()?;
+        sensor.note_who_is_inside()?;
         Ok(sensor)
     }
 
@@ -149,8 +155,12 @@ impl Sensor {
     }
 
     fn describe_host(&self) -> Result<(), LoadError> {
-        let root = rustix::fs::stat("/proc/1/root").map_err(LoadError::HostRoot)?;
+        let stat = |what, path| rustix::fs::stat(path).map_err(|e| LoadError::Host(what, e));
+        let root = stat("root directory", "/proc/1/root")?;
+        let mounts = stat("mount namespace", "/proc/1/ns/mnt")?;
         let settings = self.settings.settings();
+        // The kernel keeps the numbers of namespaces in 32 bits.
+        settings.host_mounts.store(u32::try_from(mounts.st_ino).unwrap_or(0), Ordering::Relaxed);
         settings.host_inode.store(root.st_ino, Ordering::Relaxed);
         // The kernel keeps the major number above the lowest twenty bits.
         let device =
@@ -163,6 +173,15 @@ impl Sensor {
             + u64::try_from(now.tv_nsec).unwrap_or_default();
         settings.next_exec.store(now, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whoever runs in a container now is no runtime that is still preparing it. From here on the programs see it.
+    fn note_who_is_inside(&self) -> Result<(), LoadError> {
+        let settings = self.settings.settings();
+        settings.looking.store(LOOKING_FOR_INSIDE, Ordering::Release);
+        let looked = self.label_tasks().map_err(LoadError::Tasks);
+        settings.looking.store(LOOKING_FOR_PLACES, Ordering::Release);
+        looked
     }
 
     /// Tells the programs how system calls are numbered on this machine. To be called before rules on them come.

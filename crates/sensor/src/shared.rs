@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) unlabelled: AtomicU64,
     pub(crate) lost_logs: AtomicU64,
     pub(crate) merge_window: AtomicU64,
+    pub(crate) host_mounts: AtomicU32,
+    pub(crate) looking: AtomicU32,
 }
 
 /// `CALL_NUMBERS`

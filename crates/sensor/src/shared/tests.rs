@@ -77,6 +77,8 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("unlabelled", offset_of!(Settings, unlabelled)),
             ("lost_logs", offset_of!(Settings, lost_logs)),
             ("merge_window", offset_of!(Settings, merge_window)),
+            ("host_mounts", offset_of!(Settings, host_mounts)),
+            ("looking", offset_of!(Settings, looking)),
         ],
     );
 }
