@@ -38,6 +38,7 @@ pub const CODES: &[Code] = &[
     code("never-matches", "A value can never match anything."),
     code("no-policy", "A text holds no policy."),
     code("not-a-negation", "An exclamation mark in a class of characters means itself."),
+    code("not-enforced-yet", "Nothing enforces such rules yet, whichever the enforcer."),
     code("not-expressible", "The enforcer in question cannot hold the rule."),
     code("odd-name", "Kubernetes does not take the name."),
     code("pattern-in-path", "A path has glob characters and is a pattern."),

@@ -324,3 +324,34 @@ fn rules_that_an_enforcer_cannot_express() {
     );
     assert_eq!(with(EnforcerKind::Selinux).len(), 3, "containers are not its business");
 }
+
+#[test]
+fn what_holds_nowhere_yet_is_told_apart_from_what_one_enforcer_cannot_express() {
+    let with = |text: &str, enforcer| {
+        let options = Options { enforcer: Some(enforcer) };
+        let report = lint(&[source("p", text)], &options);
+        report.findings.iter().map(|f| format!("{}: {}", f.code, f.message)).collect::<Vec<_>>()
+    };
+    let native = container("apparmor: 'deny /srv/** w,'");
+    assert_eq!(with(&native, EnforcerKind::AppArmor), [] as [&str; 0]);
+    assert_eq!(
+        with(&native, EnforcerKind::Bpf),
+        ["not-expressible: would not hold under BPF-LSM: only AppArmor enforces its native rules"]
+    );
+    let device = policy(
+        "KubeArmorHostPolicy",
+        "p",
+        "nodeSelector: {}\ndevice: {matchDevice: [{class: HID}]}",
+    );
+    assert_eq!(
+        with(&device, EnforcerKind::Bpf),
+        [
+            "not-enforced-yet: would not be enforced, whichever the enforcer: device rules are not enforced yet"
+        ]
+    );
+    let calls =
+        container("syscalls: {matchPaths: [{syscall: [unlink, fsync], path: /etc/, recursive: true}]}");
+    let found = with(&calls, EnforcerKind::Bpf);
+    assert!(found[0].contains("would in part not hold"), "{found:?}");
+    assert!(found[0].contains("no hook shows the path of fsync"), "{found:?}");
+}
