@@ -21,7 +21,7 @@ impl Policy {
         .concat()
     }
 
-    /// Where the policy has rules in AppArmor's own language, which are one text and not a list.
+    /// Where the policy has native rules, which are one text and not a list.
     pub fn native_place(&self) -> Option<Place> {
         self.spec.apparmor.as_ref().map(|_| Place("spec.apparmor".to_owned()))
     }
