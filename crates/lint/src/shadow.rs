@@ -54,18 +54,19 @@ impl<'c> Company<'c> {
 
     fn check(&self, shadowed: &mut BTreeSet<Rule>, findings: &mut Findings) {
         let entry = self.entry;
-        let place = (entry.file.as_str(), entry.located.at, "spec");
         if let Err(error) = self.fits() {
-            let message = format!("cannot be put in force: {error}");
-            let hint = "split the policy, or name directories instead of their entries";
-            findings.add(Level::Error, "does-not-fit", place, message, hint);
+            does_not_fit(entry, &error, findings);
             return;
         }
         let (dead, left_out) = self.dead();
-        if let Some(error) = left_out {
-            let message = format!("was not looked at in full for rules that never decide: {error}");
-            let hint = "the policy can be applied; its rules were not all compared with each other";
-            findings.add(Level::Warning, "not-analysed", place, message, hint);
+        match left_out {
+            None => {}
+            Some(
+                error @ (CompileError::TooManyStates { .. }
+                | CompileError::TooManyArgumentChoices { .. }),
+            ) => not_analysed(entry, &error, findings),
+            // With the policies that are always beside it.
+            Some(error) => does_not_fit(entry, &error, findings),
         }
         for id in dead {
             let rule = &self.set.rules[id as usize];
@@ -87,14 +88,11 @@ impl<'c> Company<'c> {
             match self.is_dead(id, rule) {
                 Ok(true) => dead.push(id),
                 Ok(false) => {}
-                Err(error) => {
-                    // What takes long for one rule takes long for the next.
-                    let is_cheap = matches!(error, CompileError::TooManyArgumentChoices { .. });
+                Err(error @ CompileError::TooManyArgumentChoices { .. }) => {
                     left_out = left_out.or(Some(error));
-                    if !is_cheap {
-                        break;
-                    }
                 }
+                // What takes long for one rule takes long for the next.
+                Err(error) => return (dead, Some(error)),
             }
         }
         (dead, left_out)
@@ -256,6 +254,20 @@ fn can_match(rule: &Rule) -> bool {
         classes.iter().any(|class| named(&class.objects))
             && (rule.source.is_none() || classes.iter().any(|class| named(&class.sources)))
     })
+}
+
+fn does_not_fit(entry: &Entry, error: &CompileError, findings: &mut Findings) {
+    let place = (entry.file.as_str(), entry.located.at, "spec");
+    let message = format!("cannot be put in force: {error}");
+    let hint = "split the policy, or name directories instead of their entries";
+    findings.add(Level::Error, "does-not-fit", place, message, hint);
+}
+
+fn not_analysed(entry: &Entry, error: &CompileError, findings: &mut Findings) {
+    let place = (entry.file.as_str(), entry.located.at, "spec");
+    let message = format!("was not looked at in full for rules that never decide: {error}");
+    let hint = "the policy can be applied; its rules were not all compared with each other";
+    findings.add(Level::Warning, "not-analysed", place, message, hint);
 }
 
 fn never_matches(entry: &Entry, rule: &Rule, findings: &mut Findings) {
