@@ -8,15 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Capability, Preset};
 use ruleset::{
-    Access, Class, DecidedBy, Decision, FileOperation, Object, OwnedAccess, OwnedObject, RuleId,
-    RuleSet, concerned, decide, decide_among, precedence,
+    Access, Class, DecidedBy, Decision, FileOperation, Object, OwnedAccess, OwnedObject, Rule,
+    RuleId, RuleSet, concerned, decide, decide_among, precedence,
 };
 use rustc_hash::FxHashSet as HashSet;
 
-use crate::{CompileError, Detail, path_classes, socket_witnesses};
-
-/// How many ways to choose arguments are tried for one program.
-const MAX_ARGUMENT_CHOICES: usize = 1 << 12;
+use crate::{CompileError, Detail, argument_choices, path_classes, socket_witnesses};
 
 /// Accesses that the same rules decide differently in the same way, by one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +110,9 @@ impl<A: Fn(&Decision, &Decision) -> bool> Comparison<'_, A> {
                 continue;
             }
             let subject = self.subjects[subject].path.clone();
-            for args in self.argument_choices(&concerned)? {
+            for args in argument_choices(self.rules(&concerned))? {
                 let path = path.cloned();
+                let args = args.into_iter().map(String::into_bytes).collect();
                 let object = OwnedObject::Execute { path, args };
                 self.under_conditions(subject.as_ref(), &object, &concerned);
             }
@@ -248,12 +246,8 @@ impl<A: Fn(&Decision, &Decision) -> bool> Comparison<'_, A> {
         lists: &[Vec<RuleId>; 2],
     ) {
         let either = |matters: bool| if matters { &[false, true][..] } else { &[false][..] };
-        let rules = || {
-            let of = |side: usize| lists[side].iter().map(move |&id| (side, id));
-            of(0).chain(of(1)).map(|(side, id)| &self.sets[side].rules[id as usize])
-        };
-        let owners = either(rules().any(|rule| rule.owner_only));
-        let terminals = either(rules().any(|rule| rule.terminal_only));
+        let owners = either(self.rules(lists).any(|rule| rule.owner_only));
+        let terminals = either(self.rules(lists).any(|rule| rule.terminal_only));
         for &owner in owners {
             for &terminal in terminals {
                 let access = OwnedAccess {
@@ -287,40 +281,10 @@ impl<A: Fn(&Decision, &Decision) -> bool> Comparison<'_, A> {
         self.found.entry(key).or_insert(one).classes += 1;
     }
 
-    /// Arguments for every set of `allowedArgs` lists that a command line can keep to.
-    fn argument_choices(
-        &self,
-        lists: &[Vec<RuleId>; 2],
-    ) -> Result<Vec<Vec<Vec<u8>>>, CompileError> {
+    fn rules<'r>(&'r self, lists: &'r [Vec<RuleId>; 2]) -> impl Iterator<Item = &'r Rule> {
         let of =
             |side: usize| lists[side].iter().map(move |&id| &self.sets[side].rules[id as usize]);
-        let allowed: BTreeSet<&BTreeSet<String>> =
-            of(0).chain(of(1)).filter_map(|rule| rule.allowed_args.as_ref()).collect();
-        let listed: BTreeSet<&String> = allowed.iter().copied().flatten().collect();
-        let mut other = "other".to_owned();
-        while listed.contains(&other) {
-            other.push('-');
-        }
-        let kept = |argument: &String| -> Vec<bool> {
-            allowed.iter().map(|list| list.contains(argument)).collect()
-        };
-        // Each further argument can only break more lists.
-        let mut choices = BTreeMap::from([(vec![true; allowed.len()], vec![])]);
-        if allowed.is_empty() {
-            return Ok(choices.into_values().collect());
-        }
-        for argument in listed.into_iter().chain([&other]) {
-            let keeps = kept(argument);
-            for (lists, mut args) in choices.clone() {
-                let both: Vec<bool> = lists.iter().zip(&keeps).map(|(a, b)| *a && *b).collect();
-                args.push(argument.clone().into_bytes());
-                choices.entry(both).or_insert(args);
-            }
-            if choices.len() > MAX_ARGUMENT_CHOICES {
-                return Err(CompileError::TooManyStates { limit: MAX_ARGUMENT_CHOICES });
-            }
-        }
-        Ok(choices.into_values().collect())
+        of(0).chain(of(1))
     }
 }
 

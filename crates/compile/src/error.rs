@@ -4,7 +4,7 @@ use ruleset::{GlobError, Origin};
 
 use crate::limits::Effort;
 
-/// Every variant names the rule, or the object, that would have to change.
+/// Every variant but [`CompileError::TooManyStates`] names the rule, or the object, that would have to change.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     #[error("{origin}: the pattern `{pattern}` cannot be read")]
@@ -19,8 +19,17 @@ pub enum CompileError {
          name fewer paths, or use fewer `**`, `*` and `{{...}}` in one pattern"
     )]
     TooLarge { limit: usize, what: &'static str, culprit: String, effort: Effort },
-    #[error("more than {limit} states are needed to tell the paths of these rules apart")]
+    /// Of rules that are looked at together, whether or not they fit into one image: none of them alone is the cause.
+    #[error(
+        "more than {limit} states are needed to tell the paths of these rules apart: \
+         look at fewer policies at once, or use fewer `**` and `*` in one pattern"
+    )]
     TooManyStates { limit: usize },
+    #[error(
+        "{origin}: its allowedArgs and those of other rules on one program make more than {limit} \
+         different choices of arguments; list fewer"
+    )]
+    TooManyArgumentChoices { origin: String, limit: usize },
     #[error(
         "{origin}: with its allowedArgs the workload has more than {limit} different arguments; \
          list fewer"

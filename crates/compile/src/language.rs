@@ -12,13 +12,11 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use crate::{
     CompileError,
     layout::{ROW_CLASS_MASK, ROW_MULTICALL},
+    limits::PRODUCT_STATES,
     names::Names,
     settled::Settled,
     subset::Automaton,
 };
-
-/// How many states the walk may tell apart.
-const MAX_STATES: usize = 1 << 20;
 
 /// Which rules of a path are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +192,8 @@ impl<'s> Search<'s> {
                 }
             }
             self.expand(id, &state, cost);
-            if self.found.len() > MAX_STATES {
-                return Err(CompileError::TooManyStates { limit: MAX_STATES });
+            if self.found.len() > PRODUCT_STATES {
+                return Err(CompileError::TooManyStates { limit: PRODUCT_STATES });
             }
         }
         if let Some((id, key)) = root.filter(|(_, key)| !known.contains(&(false, key.clone()))) {

@@ -5,10 +5,11 @@
 //! [`compile`] goes through four stages: `names` gathers what rules name, `trie` and `nfa` hold it in two forms,
 //! `subset` and `minimize` make one automaton of it (`settled` keeps out what cannot matter), `plan` orders the rules of each path class into steps. `image`
 //! writes the words. [`limits`] keeps all of them short, and `blame` finds the rule that passed one. [`interpret`] reads
-//! them back as the kernel does. [`path_classes`] walks the automata of rule sets for those who ask what rules have in
+//! them back as the kernel does. [`path_classes`] and [`argument_choices`] walk the automata of rule sets for those who ask what rules have in
 //! common.
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod blame;
 mod bytes;
 mod diff;
@@ -29,6 +30,7 @@ mod socket;
 mod subset;
 mod trie;
 
+pub use arguments::argument_choices;
 pub use diff::{Difference, diff};
 pub use error::CompileError;
 pub use image::{Image, compile};

@@ -27,6 +27,13 @@ pub const COMBINATIONS: usize = 1 << 16;
 /// The sizes of those combinations, added up.
 pub const COMBINED_STATES: usize = 1 << 19;
 
+/// States that rule sets tell apart together where they are looked at and not compiled: compared, or searched for rules
+/// that never decide.
+pub const PRODUCT_STATES: usize = 1 << 20;
+
+/// Choices of arguments that rules with `allowedArgs` on one program tell apart, where they are looked at.
+pub const ARGUMENT_CHOICES: usize = 1 << 12;
+
 /// What compiling a rule set has looked at so far; nothing here depends on the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {

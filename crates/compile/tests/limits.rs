@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use compile::{
-    CompileError, compile,
+    CompileError, compile, diff,
     limits::{
         COMBINATIONS, COMBINED_STATES, Effort, IMAGE_WORDS, LITERAL_BYTES, PATTERN_REACH,
-        PATTERN_STATES, TRANSITIONS,
+        PATTERN_STATES, PRODUCT_STATES, TRANSITIONS,
     },
 };
 use policy::{Action, Kind, PathObject, Place};
@@ -193,4 +193,18 @@ proptest! {
             prop_assert!(message.contains("` of KubeArmorPolicy policy-"), "{}", message);
         }
     }
+}
+
+#[test]
+fn sets_that_fit_alone_may_be_too_much_to_compare() {
+    // Of each of the last characters one has to know whether it is an `a`, or a `c`.
+    let set = |letter: char| {
+        let rest = "[abcd]".repeat(13);
+        patterns([format!("/**{letter}{rest}")])
+    };
+    let (one, two) = (set('a'), set('c'));
+    assert_eq!((refusal(&one), refusal(&two)), (None, None));
+    let error = diff(&one, &two, |old, new| old == new).unwrap_err();
+    assert!(matches!(error, CompileError::TooManyStates { limit: PRODUCT_STATES }), "{error}");
+    assert!(error.to_string().contains("look at fewer policies at once"), "{error}");
 }

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use compile::{CompileError, Detail, PathClass, path_classes, socket_witnesses};
+use compile::{CompileError, Detail, PathClass, argument_choices, path_classes, socket_witnesses};
 use policy::{Action, PathObject, Preset};
 use ruleset::{
     Access, AccessObject, Class, Decision, FileOperation, Object, Precedence, Rule, RuleId,
     RuleSet, decide_among, matches, precedence,
 };
-
-/// How many lists of arguments are tried for one program.
-const MAX_ARGUMENT_LISTS: usize = 64;
 
 /// An access, the rules that concern it in their order, and what becomes of it.
 pub(crate) struct Case<'c> {
@@ -43,10 +40,16 @@ pub(crate) fn class_of(witness: Vec<u8>, set: &RuleSet) -> PathClass {
     PathClass { applet: false, objects: vec![covering], sources: vec![], witness }
 }
 
-/// Shows every case on these paths, and on all other objects, in which at least one rule is concerned.
-pub(crate) fn every(set: &RuleSet, classes: &[PathClass], look: &mut dyn FnMut(&Case<'_>)) {
+/// Shows every case on these paths, and on all other objects, in which at least one rule is concerned. An error says
+/// that some were left out.
+pub(crate) fn every(
+    set: &RuleSet,
+    classes: &[PathClass],
+    look: &mut dyn FnMut(&Case<'_>),
+) -> Result<(), CompileError> {
     let order: Vec<Precedence> = set.numbered().map(|(id, rule)| precedence(id, rule)).collect();
-    let mut walk = Walk { set, order, subjects: subjects(set), seen: HashSet::new(), look };
+    let subjects = subjects(set);
+    let mut walk = Walk { set, order, subjects, seen: HashSet::new(), look, left_out: None };
     for class in classes {
         walk.path(class);
     }
@@ -54,6 +57,7 @@ pub(crate) fn every(set: &RuleSet, classes: &[PathClass], look: &mut dyn FnMut(&
     walk.capabilities();
     walk.domains();
     walk.presets();
+    walk.left_out.map_or(Ok(()), Err)
 }
 
 /// One program for each set of rules that have it as a source; without a name where none has.
@@ -78,6 +82,8 @@ struct Walk<'s> {
     /// What has been shown: a further object with the same rules shows nothing new.
     seen: HashSet<(Class, Vec<RuleId>)>,
     look: &'s mut dyn FnMut(&Case<'_>),
+    /// Why some cases were not shown.
+    left_out: Option<CompileError>,
 }
 
 impl Walk<'_> {
@@ -88,7 +94,12 @@ impl Walk<'_> {
         };
         let (programs, files) = (of(Class::Process), of(Class::File));
         self.objects(Class::Process, &programs, |walk, rules, subject| {
-            for args in argument_lists(walk.set, rules) {
+            let lists = argument_choices(rules.iter().map(|&id| &walk.set.rules[id as usize]));
+            let lists = lists.unwrap_or_else(|error| {
+                walk.left_out = Some(error);
+                vec![]
+            });
+            for args in lists {
                 let args: Vec<&[u8]> = args.iter().map(String::as_bytes).collect();
                 let path = Some(class.witness.as_slice());
                 walk.conditions(rules, subject, &AccessObject::Execute { path, args: &args });
@@ -208,39 +219,4 @@ impl Walk<'_> {
 /// Whether a rule for `domain` covers the name.
 pub(crate) fn is_below(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-}
-
-/// Lists of arguments that differ in which of the rules' sets hold all of them.
-fn argument_lists(set: &RuleSet, rules: &[RuleId]) -> Vec<Vec<String>> {
-    let sets: Vec<&BTreeSet<String>> =
-        rules.iter().filter_map(|&id| set.rules[id as usize].allowed_args.as_ref()).collect();
-    if sets.is_empty() {
-        return vec![vec![]];
-    }
-    let within = |args: &[String]| -> Vec<bool> {
-        sets.iter().map(|set| args.iter().all(|arg| set.contains(arg))).collect()
-    };
-    let mut lists: BTreeMap<Vec<bool>, Vec<String>> = BTreeMap::new();
-    lists.insert(within(&[]), vec![]);
-    let named: BTreeSet<&String> = sets.iter().copied().flatten().collect();
-    let mut other = "other".to_owned();
-    while named.contains(&other) {
-        other.push('-');
-    }
-    for arg in named.into_iter().cloned().chain([other]) {
-        lists.entry(within(std::slice::from_ref(&arg))).or_insert_with(|| vec![arg]);
-    }
-    // Two arguments together are within those sets that hold both.
-    let single: Vec<_> = lists.values().cloned().collect();
-    let mut growing: Vec<Vec<String>> = single.clone();
-    while let Some(list) = growing.pop().filter(|_| lists.len() < MAX_ARGUMENT_LISTS) {
-        for arg in &single {
-            let both = [list.clone(), arg.clone()].concat();
-            lists.entry(within(&both)).or_insert_with(|| {
-                growing.push(both.clone());
-                both
-            });
-        }
-    }
-    lists.into_values().collect()
 }

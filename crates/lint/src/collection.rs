@@ -80,7 +80,8 @@ impl Collection {
     fn replace(&mut self, findings: &mut Findings) {
         let mut last: BTreeMap<PolicyId, Entry> = BTreeMap::new();
         for entry in std::mem::take(&mut self.entries) {
-            if let Some(earlier) = last.get(&entry.policy.id) {
+            let id = applied_id(&entry.policy.id);
+            if let Some(earlier) = last.get(&id) {
                 let (line, name) = (earlier.located.at.line, &entry.policy.id.name);
                 let message = format!(
                     "replaces the {} `{name}` of {}:{line}: of one kind and namespace a name stands for one policy",
@@ -90,8 +91,17 @@ impl Collection {
                 let hint = "give one of them another name, or merge them";
                 findings.add(Level::Error, "duplicate-policy", place, message, hint);
             }
-            last.insert(entry.policy.id.clone(), entry);
+            last.insert(id, entry);
         }
         self.entries = last.into_values().collect();
     }
+}
+
+/// What a policy is known by once it is applied: one that names no namespace is in the default one.
+fn applied_id(id: &PolicyId) -> PolicyId {
+    let mut id = id.clone();
+    if id.kind.is_namespaced() {
+        id.namespace.get_or_insert_with(|| "default".to_owned());
+    }
+    id
 }

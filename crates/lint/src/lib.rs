@@ -48,7 +48,7 @@ pub fn lint(sources: &[Source], options: &Options) -> Report {
     let mut findings = Findings::default();
     let collection = Collection::read(sources, &mut findings);
     for entry in collection.entries() {
-        posture::check(entry, &mut findings);
+        posture::check(entry, collection.entries(), &mut findings);
         if let Some(enforcer) = options.enforcer {
             expression::check(entry, enforcer, &mut findings);
         }

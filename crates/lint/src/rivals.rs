@@ -38,7 +38,7 @@ pub(crate) fn check(collection: &Collection, shadowed: &BTreeSet<Rule>, findings
 }
 
 /// Whether two policies are together on a workload: always when one of them is there.
-fn company(one: &Entry, two: &Entry) -> Reach {
+pub(crate) fn company(one: &Entry, two: &Entry) -> Reach {
     let back = reach(&two.policy, &one.policy);
     match reach(&one.policy, &two.policy) {
         Reach::Sometimes if back == Reach::Always => back,
@@ -262,7 +262,8 @@ fn disagreement(allow: &Rule, block: &Rule) -> Option<(bool, String)> {
             let witness = words::access(&case.access, [allow, block]);
             found = Some((set.rules[id as usize] == *allow, witness));
         }
-    });
+    })
+    .ok()?;
     found
 }
 

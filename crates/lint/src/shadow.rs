@@ -54,17 +54,20 @@ impl<'c> Company<'c> {
 
     fn check(&self, shadowed: &mut BTreeSet<Rule>, findings: &mut Findings) {
         let entry = self.entry;
-        let dead = self.fits().and_then(|()| self.dead());
-        let dead = match dead {
-            Ok(dead) => dead,
-            Err(error) => {
-                let place = (entry.file.as_str(), entry.located.at, "spec");
-                let message = format!("cannot be put in force: {error}");
-                let hint = "split the policy, or name directories instead of their entries";
-                findings.add(Level::Error, "does-not-fit", place, message, hint);
-                return;
-            }
-        };
+        if let Err(error) = self.fits() {
+            does_not_fit(entry, &error, findings);
+            return;
+        }
+        let (dead, left_out) = self.dead();
+        match left_out {
+            None => {}
+            Some(
+                error @ (CompileError::TooManyStates { .. }
+                | CompileError::TooManyArgumentChoices { .. }),
+            ) => not_analysed(entry, &error, findings),
+            // With the policies that are always beside it.
+            Some(error) => does_not_fit(entry, &error, findings),
+        }
         for id in dead {
             let rule = &self.set.rules[id as usize];
             if !can_match(rule) {
@@ -76,22 +79,33 @@ impl<'c> Company<'c> {
         }
     }
 
-    /// The policy's rules that decide nothing.
-    fn dead(&self) -> Result<Vec<RuleId>, CompileError> {
-        let mut dead = vec![];
+    /// The policy's rules that are sure to decide nothing, and why others were not looked at.
+    fn dead(&self) -> (Vec<RuleId>, Option<CompileError>) {
+        let (mut dead, mut left_out) = (vec![], None);
         let own = self.set.numbered().filter(|(_, rule)| is_of(rule, &self.entry.policy.id));
         // Rules on system calls only ever audit, they are not compared.
         for (id, rule) in own.filter(|(_, rule)| rule.object.class() != Class::Syscalls) {
-            let near = self.near(id);
-            let likely = likely(rule).map(|path| class_of(path, &near));
-            if likely.is_some_and(|class| decides(rule, &near, &[class])) {
-                continue;
-            }
-            if !decides(rule, &near, &paths_of(rule, &near, Detail::Deciding)?) {
-                dead.push(id);
+            match self.is_dead(id, rule) {
+                Ok(true) => dead.push(id),
+                Ok(false) => {}
+                Err(error @ CompileError::TooManyArgumentChoices { .. }) => {
+                    left_out = left_out.or(Some(error));
+                }
+                // What takes long for one rule takes long for the next.
+                Err(error) => return (dead, Some(error)),
             }
         }
-        Ok(dead)
+        (dead, left_out)
+    }
+
+    fn is_dead(&self, id: RuleId, rule: &Rule) -> Result<bool, CompileError> {
+        let near = self.near(id);
+        let likely = likely(rule).map(|path| class_of(path, &near));
+        if likely.is_some_and(|class| decides(rule, &near, &[class]).unwrap_or(false)) {
+            return Ok(false);
+        }
+        let decides = decides(rule, &near, &paths_of(rule, &near, Detail::Deciding)?)?;
+        Ok(!decides)
     }
 
     /// A rule and those that can keep it from deciding.
@@ -139,12 +153,15 @@ impl<'c> Company<'c> {
         if more > 0 {
             by = format!("{by}; and {more} more");
         }
-        let message = format!(
-            "{} never decides: {by} {} before it, for example {}",
-            words::rule(rule),
-            if cover.rules.len() == 1 { "decides" } else { "decide" },
-            cover.witness,
-        );
+        let message = match cover.rules.len() {
+            0 => format!("{} never decides: other rules decide before it", words::rule(rule)),
+            count => format!(
+                "{} never decides: {by} {} before it, for example {}",
+                words::rule(rule),
+                if count == 1 { "decides" } else { "decide" },
+                cover.witness,
+            ),
+        };
         let same_action = cover.rules.iter().all(|other| other.action == rule.action);
         let elsewhere = cover.rules.iter().all(|other| !is_of(other, &entry.policy.id));
         let level = if same_action && elsewhere { Level::Note } else { Level::Warning };
@@ -160,9 +177,11 @@ impl<'c> Company<'c> {
     fn cover(&self, id: RuleId) -> Cover {
         let rule = &self.set.rules[id as usize];
         let set = self.near(id);
-        let classes = paths_of(rule, &set, Detail::All).unwrap_or_default();
         let mut cover = Cover { rules: BTreeSet::new(), witness: String::new() };
-        every(&set, &classes, &mut |case| cover.look(&set, rule, case));
+        // What cannot be told in full is told as far as it is known.
+        if let Ok(classes) = paths_of(rule, &set, Detail::All) {
+            let _ = every(&set, &classes, &mut |case| cover.look(&set, rule, case));
+        }
         cover
     }
 }
@@ -177,9 +196,9 @@ fn likely(rule: &Rule) -> Option<Vec<u8>> {
 }
 
 /// Whether the rule has the last word, or raises the alert, in any case on these paths or on other objects.
-fn decides(rule: &Rule, set: &RuleSet, classes: &[PathClass]) -> bool {
+fn decides(rule: &Rule, set: &RuleSet, classes: &[PathClass]) -> Result<bool, CompileError> {
     let mut decides = false;
-    every(set, classes, &mut |case| {
+    let complete = every(set, classes, &mut |case| {
         let by = [case.decision.by, case.decision.alert].into_iter().flatten();
         let rules = by.filter_map(|by| match by {
             DecidedBy::Rule(id) => Some(&set.rules[id as usize]),
@@ -187,7 +206,7 @@ fn decides(rule: &Rule, set: &RuleSet, classes: &[PathClass]) -> bool {
         });
         decides |= rules.into_iter().any(|decider| decider == rule);
     });
-    decides
+    if decides { Ok(true) } else { complete.map(|()| false) }
 }
 
 struct Cover {
@@ -235,6 +254,20 @@ fn can_match(rule: &Rule) -> bool {
         classes.iter().any(|class| named(&class.objects))
             && (rule.source.is_none() || classes.iter().any(|class| named(&class.sources)))
     })
+}
+
+fn does_not_fit(entry: &Entry, error: &CompileError, findings: &mut Findings) {
+    let place = (entry.file.as_str(), entry.located.at, "spec");
+    let message = format!("cannot be put in force: {error}");
+    let hint = "split the policy, or name directories instead of their entries";
+    findings.add(Level::Error, "does-not-fit", place, message, hint);
+}
+
+fn not_analysed(entry: &Entry, error: &CompileError, findings: &mut Findings) {
+    let place = (entry.file.as_str(), entry.located.at, "spec");
+    let message = format!("was not looked at in full for rules that never decide: {error}");
+    let hint = "the policy can be applied; its rules were not all compared with each other";
+    findings.add(Level::Warning, "not-analysed", place, message, hint);
 }
 
 fn never_matches(entry: &Entry, rule: &Rule, findings: &mut Findings) {

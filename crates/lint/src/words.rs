@@ -74,9 +74,18 @@ pub(crate) fn reference(entry: &Entry, named: &Rule, reader: &Entry) -> String {
     if entry.policy.id == reader.policy.id {
         return format!("{place} on line {}, {}", at.line, rule(named));
     }
+    format!("{}, {place} ({file}:{}), {}", identity(entry), at.line, rule(named))
+}
+
+/// `KubeArmorPolicy web in shop (web.yaml:1)`
+pub(crate) fn policy(entry: &Entry) -> String {
+    format!("{} ({}:{})", identity(entry), entry.file, entry.located.at.line)
+}
+
+fn identity(entry: &Entry) -> String {
     let id = &entry.policy.id;
     let namespace = id.namespace.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
-    format!("{} {}{namespace}, {place} ({file}:{}), {}", id.kind, id.name, at.line, rule(named))
+    format!("{} {}{namespace}", id.kind, id.name)
 }
 
 /// ``reading `/etc/passwd` from `/bin/cat` ``, as far as the rules look at it.

@@ -259,6 +259,10 @@ fn policies_of_one_name() {
     assert_eq!((finding.code, finding.file.as_str()), ("duplicate-policy", "1.yaml"));
     assert!(finding.message.contains("0.yaml:1"), "{}", finding.message);
     assert_eq!(report.policies, 2);
+    let named = one.replace("{name: p}", "{name: p, namespace: default}");
+    assert_eq!(found(&[&one, &named]), ["error[duplicate-policy] metadata.name"]);
+    let elsewhere = one.replace("{name: p}", "{name: p, namespace: shop}");
+    assert_eq!(found(&[&one, &elsewhere]), [] as [&str; 0]);
     let host =
         policy("KubeArmorHostPolicy", "p", "nodeSelector: {}\nfile: {matchPaths: [{path: /a}]}");
     assert_eq!(found(&[&one, &host]), [] as [&str; 0], "kinds do not share names");
@@ -323,4 +327,94 @@ fn rules_that_an_enforcer_cannot_express() {
         ["spec.process.matchPaths[0]", "spec.network.matchProtocols[0]"]
     );
     assert_eq!(with(EnforcerKind::Selinux).len(), 3, "containers are not its business");
+}
+
+#[test]
+fn what_holds_nowhere_yet_is_told_apart_from_what_one_enforcer_cannot_express() {
+    let with = |text: &str, enforcer| {
+        let options = Options { enforcer: Some(enforcer) };
+        let report = lint(&[source("p", text)], &options);
+        report.findings.iter().map(|f| format!("{}: {}", f.code, f.message)).collect::<Vec<_>>()
+    };
+    let native = container("apparmor: 'deny /srv/** w,'");
+    assert_eq!(with(&native, EnforcerKind::AppArmor), [] as [&str; 0]);
+    assert_eq!(
+        with(&native, EnforcerKind::Bpf),
+        ["not-expressible: would not hold under BPF-LSM: only AppArmor enforces its native rules"]
+    );
+    let device = policy(
+        "KubeArmorHostPolicy",
+        "p",
+        "nodeSelector: {}\ndevice: {matchDevice: [{class: HID}]}",
+    );
+    assert_eq!(
+        with(&device, EnforcerKind::Bpf),
+        [
+            "not-enforced-yet: would not be enforced, whichever the enforcer: device rules are not enforced yet"
+        ]
+    );
+    let calls = container(
+        "syscalls: {matchPaths: [{syscall: [unlink, fsync], path: /etc/, recursive: true}]}",
+    );
+    let found = with(&calls, EnforcerKind::Bpf);
+    assert!(found[0].contains("would in part not hold"), "{found:?}");
+    assert!(found[0].contains("no hook shows the path of fsync"), "{found:?}");
+}
+
+#[test]
+fn a_policy_that_only_blocks_is_named_with_the_one_that_allows() {
+    let spec = |labels: &str, path: &str, action: &str| {
+        format!(
+            "selector: {{matchLabels: {labels}}}\nfile: {{matchPaths: [{{path: {path}}}]}}\naction: {action}"
+        )
+    };
+    let told = |allow: &str, block: &str| {
+        let allow = policy("KubeArmorPolicy", "allow", &spec(allow, "/a", "Allow"));
+        let block = policy("KubeArmorPolicy", "block", &spec(block, "/b", "Block"));
+        let report = read(&[&allow, &block]);
+        let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+        (finding.level, finding.message.clone())
+    };
+    for (allow, block) in [
+        ("{app: x}", "{app: x}"),
+        ("{app: x, tier: z}", "{app: x}"),
+        ("{app: x}", "{app: x, a: b}"),
+    ] {
+        let (level, message) = told(allow, block);
+        assert_eq!(level, Level::Warning, "{allow} and {block}");
+        let words = ", though KubeArmorPolicy block (1.yaml:1) only blocks";
+        assert!(message.ends_with(words), "{message}");
+    }
+    for (allow, block) in [("{app: x}", "{app: y}"), ("{app: x}", "{tier: z}")] {
+        assert_eq!(told(allow, block).0, Level::Note, "{allow} and {block}");
+    }
+}
+
+/// Rules on one program, each of whose lists of arguments lacks one of as many: a command line can keep to any choice
+/// of them.
+fn lacking_one(count: usize) -> String {
+    let names: Vec<String> = (0..count).map(|number| format!("a{number}")).collect();
+    let rule = |number: usize| {
+        let others = names.iter().enumerate().filter(|(other, _)| *other != number);
+        let others: Vec<&str> = others.map(|(_, name)| name.as_str()).collect();
+        format!("{{path: /bin/x, action: Allow, allowedArgs: [{}]}}", others.join(", "))
+    };
+    let rules: Vec<String> = (0..count).map(rule).collect();
+    container(&format!("process: {{matchPaths: [{}]}}", rules.join(", ")))
+}
+
+#[test]
+fn many_lists_of_arguments_are_looked_at_in_full() {
+    assert_eq!(found(&[&lacking_one(8)]), ["note[allow-list] spec.process.matchPaths[0]"]);
+}
+
+#[test]
+fn what_was_not_looked_at_in_full_is_told_and_not_called_shadowed() {
+    let text = lacking_one(13);
+    assert_eq!(
+        found(&[&text]),
+        ["warning[not-analysed] spec", "note[allow-list] spec.process.matchPaths[0]"]
+    );
+    let message = message(&text, "not-analysed");
+    assert!(message.contains("spec.process.matchPaths["), "names a rule: {message}");
 }

@@ -266,13 +266,13 @@ pub struct FirewallRule {
     pub place: Place,
     pub attributes: Attributes,
     pub direction: Direction,
-    /// CIDR blocks; empty means any address.
+    /// CIDR blocks and single addresses; empty means any address.
     pub peers: Vec<String>,
     pub interfaces: Vec<String>,
     pub ports: Vec<FirewallPort>,
-    /// A quota in bytes.
+    /// A quota in bytes. Without a duration it sets none.
     pub limit: Option<u64>,
-    /// The quota's period in seconds.
+    /// The quota's period in seconds; zero if it never ends.
     pub duration: Option<u64>,
 }
 
@@ -284,7 +284,7 @@ pub enum Direction {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FirewallPort {
-    /// A number or a service name.
+    /// A number or a service name. Other texts match no port.
     pub port: String,
     pub end_port: Option<u16>,
     pub protocol: FirewallProtocol,

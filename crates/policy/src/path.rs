@@ -47,6 +47,15 @@ pub(crate) fn source(field: &Field<'_>, text: &str, report: &mut Report<'_>) -> 
     path(field, text, report)
 }
 
+/// A path of `fromSource`.
+pub(crate) fn executable(field: &Field<'_>, text: &str, report: &mut Report<'_>) -> Option<String> {
+    if text.contains(char::is_whitespace) {
+        let why = "it is compared with the executable's path, not with its arguments";
+        never(field, why, "name the executable only", report);
+    }
+    source(field, text, report)
+}
+
 /// A directory, which always comes out with a `/` at its end.
 pub(crate) fn directory(field: &Field<'_>, text: &str, report: &mut Report<'_>) -> Option<String> {
     if text.is_empty() {
@@ -147,6 +156,14 @@ fn check_spelling(field: &Field<'_>, text: &str, report: &mut Report<'_>) {
             never(field, "a file name in it is too long", &hint, report);
             return;
         }
+    }
+}
+
+/// Warns of a pattern in place of an executable's name. What is no pattern was not meant as one: `[` is a program.
+pub(crate) fn warn_of_glob_in_name(field: &Field<'_>, text: &str, report: &mut Report<'_>) {
+    if Pattern::parse(text).is_ok() {
+        let hint = format!("write `matchPatterns: [{{pattern: \"/**/{text}\"}}]`");
+        warn_of_literal_glob(field, text, &hint, report);
     }
 }
 

@@ -2,14 +2,10 @@
 
 use crate::{Place, Policy};
 
-/// Native rules are one text, not a list.
-pub(crate) const APPARMOR: &str = "spec.apparmor";
-
 impl Policy {
     /// Each place where a rule is written, once, though a comma list makes several rules of it.
     pub fn places(&self) -> Vec<Place> {
         let spec = &self.spec;
-        let apparmor = spec.apparmor.iter().map(|_| Place(APPARMOR.to_owned())).collect();
         [
             places(&spec.process, |rule| &rule.place),
             places(&spec.file, |rule| &rule.place),
@@ -20,9 +16,14 @@ impl Policy {
             places(&spec.presets, |rule| &rule.place),
             places(&spec.devices, |rule| &rule.place),
             places(&spec.firewall, |rule| &rule.place),
-            apparmor,
+            self.native_place().into_iter().collect(),
         ]
         .concat()
+    }
+
+    /// Where the policy has native rules, which are one text and not a list.
+    pub fn native_place(&self) -> Option<Place> {
+        self.spec.apparmor.as_ref().map(|_| Place("spec.apparmor".to_owned()))
     }
 }
 

@@ -237,15 +237,20 @@ impl<'t> Fields<'t> {
     /// The field's value; `None` if it is not written, or written without a value (which is warned of).
     pub(crate) fn get(&mut self, key: &'static str, report: &mut Report<'_>) -> Option<Field<'t>> {
         self.known.push(key);
-        let field = Field { node: self.map.get(key)?, path: self.path_of(key) };
-        match &field.node.value {
-            Value::Scalar(scalar) if scalar.is_null() => {
-                let hint = "leave the field out, or give it a value";
-                report.warning("empty-value", &field, "has no value and counts as absent", hint);
-                None
-            }
-            _ => Some(field),
+        let written = self.written(key);
+        if let (None, Some(node)) = (&written, self.map.get(key)) {
+            let field = Field { node, path: self.path_of(key) };
+            let hint = "leave the field out, or give it a value";
+            report.warning("empty-value", &field, "has no value and counts as absent", hint);
         }
+        written
+    }
+
+    /// As [`Fields::get`], for a second look at a field.
+    pub(crate) fn written(&self, key: &str) -> Option<Field<'t>> {
+        let field = Field { node: self.map.get(key)?, path: self.path_of(key) };
+        let is_null = matches!(&field.node.value, Value::Scalar(scalar) if scalar.is_null());
+        (!is_null).then_some(field)
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {

@@ -1,7 +1,7 @@
 //! `selector` and `nodeSelector`: whom a policy concerns.
 
 use crate::{
-    Expression, ExpressionKey, Kind, Operator, Selector,
+    Expression, ExpressionKey, HOSTNAME_PATTERN_KEYS, Kind, Operator, Selector, names,
     reader::{Field, Fields, Report},
 };
 
@@ -76,8 +76,12 @@ fn read_labels(kind: Kind, field: &Field<'_>, selector: &mut Selector, report: &
     for (key, value) in labels.all() {
         let Some(text) = value.text(report) else { continue };
         if key == CONTAINER_NAME && matches!(kind, Kind::Container | Kind::Cluster) {
+            names::check_containers(&value, text, report);
             selector.containers = Some(text.to_owned());
         } else {
+            if HOSTNAME_PATTERN_KEYS.contains(&key) && matches!(kind, Kind::Host | Kind::Network) {
+                names::check_host_pattern(&value, text, report);
+            }
             selector.match_labels.insert(key.to_owned(), text.to_owned());
         }
     }

@@ -6,6 +6,7 @@
 
 mod account;
 mod build;
+mod calls;
 mod cover;
 mod decide;
 mod explain;
@@ -21,6 +22,7 @@ mod workloads;
 
 pub use account::{EnforcerKind, RuleAccount, Standing, account};
 pub use build::{WantedLinks, build, rules_of, wanted_links};
+pub use calls::unseen_paths;
 pub use cover::{matches, split_applet};
 pub use decide::{concerned, decide, decide_among};
 pub use explain::{Considered, Explanation, Ground, Part, Silence, explain};

@@ -1,7 +1,9 @@
 //! Which policies concern which workload.
 
-use policy::{Expression, ExpressionKey, Kind, Operator, Policy, Selector};
-use regex::Regex;
+use policy::{
+    Expression, ExpressionKey, HOSTNAME_PATTERN_KEYS, Kind, NameChoice, Operator, Policy, Selector,
+    host_pattern, name_choices, whole_name,
+};
 
 use crate::{Workload, WorkloadKind};
 
@@ -10,8 +12,6 @@ pub const CONTAINER_NAMESPACE: &str = "container_namespace";
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 pub(crate) const HOSTNAME_KEYS: [&str; 2] = ["kubearmor.io/hostname", "kubernetes.io/hostname"];
-pub(crate) const HOSTNAME_PATTERN_KEYS: [&str; 2] =
-    ["kubearmor.io/hostnamereg", "kubernetes.io/hostnamereg"];
 
 /// Whether the policy concerns the workload.
 pub fn select(policy: &Policy, workload: &Workload) -> bool {
@@ -49,7 +49,7 @@ pub(crate) fn host_label_holds(key: &str, value: &str, workload: &Workload) -> b
     if HOSTNAME_KEYS.contains(&key) {
         return names_host(key, value, workload);
     }
-    Regex::new(&value.replace('*', ".*")).is_ok_and(|pattern| pattern.is_match(&workload.name))
+    host_pattern(value).is_ok_and(|pattern| pattern.is_match(&workload.name))
 }
 
 /// One name, `*`, or a comma list.
@@ -73,54 +73,16 @@ pub(crate) fn expression_holds(expression: &Expression, workload: &Workload) -> 
     }
 }
 
-/// A name, a comma list, a bracketed list, or a regular expression for the whole name. Names in Kubernetes have no
-/// character that would make them an expression, so nothing there changes its meaning.
+/// Whether a filter for names of containers takes the workload's.
 pub(crate) fn names_container(filter: &str, workload: &Workload) -> bool {
-    let choices = container_choices(filter);
+    let choices = name_choices(filter);
     choices.is_empty()
         || choices.iter().any(|choice| match choice {
             NameChoice::Plain(name) => *name == workload.name,
             NameChoice::Expression(text) => {
-                whole_expression(text).is_some_and(|expression| expression.is_match(&workload.name))
+                whole_name(text).is_ok_and(|expression| expression.is_match(&workload.name))
             }
         })
-}
-
-/// One of the ways to satisfy a filter for names.
-pub(crate) enum NameChoice<'f> {
-    Plain(&'f str),
-    /// A regular expression for the whole name.
-    Expression(&'f str),
-}
-
-/// None at all stands for every name.
-pub(crate) fn container_choices(filter: &str) -> Vec<NameChoice<'_>> {
-    let filter = filter.trim();
-    let list = filter
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .filter(|inner| !inner.contains(['[', ']']));
-    let names = list.unwrap_or(filter).split(',').map(str::trim).filter(|name| !name.is_empty());
-    let mut choices: Vec<_> = names
-        .flat_map(|name| {
-            let expression = (!is_plain_name(name)).then_some(NameChoice::Expression(name));
-            std::iter::once(NameChoice::Plain(name)).chain(expression)
-        })
-        .collect();
-    // A comma may also belong to the expression itself: `web-[0-9]{1,2}`.
-    if list.is_none() && !is_plain_name(filter) && !choices.is_empty() {
-        choices.push(NameChoice::Expression(filter));
-    }
-    choices
-}
-
-fn is_plain_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
-    name.chars().all(plain)
-}
-
-fn whole_expression(text: &str) -> Option<Regex> {
-    Regex::new(&format!("^(?:{text})$")).ok()
 }
 
 impl Workload {

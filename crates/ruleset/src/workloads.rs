@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Expression, ExpressionKey, Kind, Operator, Policy};
+use policy::{
+    Expression, ExpressionKey, Kind, NameChoice, Operator, Policy, host_pattern, name_choices,
+    whole_name,
+};
 
 use crate::{
     Workload, WorkloadKind,
     names::telling_names,
     select,
     select::{
-        DEFAULT_NAMESPACE, HOSTNAME_KEYS, NameChoice, container_choices, expression_holds,
-        host_label_holds, is_hostname_key, names_container,
+        DEFAULT_NAMESPACE, HOSTNAME_KEYS, expression_holds, host_label_holds, is_hostname_key,
+        names_container,
     },
 };
 
@@ -244,14 +247,12 @@ fn namespaces(policies: &[&Policy]) -> BTreeSet<String> {
 
 /// A regular expression for the names that a filter of containers passes; `None` if it passes all.
 fn container_filter(filter: &str) -> Option<String> {
-    let choices: Vec<String> = container_choices(filter)
+    let choices: Vec<String> = name_choices(filter)
         .iter()
         .filter_map(|choice| match choice {
             NameChoice::Plain(name) => Some(regex::escape(name)),
             // A broken one passes nothing.
-            NameChoice::Expression(text) => {
-                regex::Regex::new(text).is_ok().then(|| format!("(?:{text})"))
-            }
+            NameChoice::Expression(text) => whole_name(text).is_ok().then(|| format!("(?:{text})")),
         })
         .collect();
     (!choices.is_empty()).then(|| format!("(?:{})$", choices.join("|")))
@@ -268,9 +269,8 @@ fn host_filters(policy: &Policy) -> Vec<String> {
         if HOSTNAME_KEYS.contains(&key.as_str()) {
             return plain(value);
         }
-        let pattern = value.replace('*', ".*");
-        let valid = regex::Regex::new(&pattern).is_ok();
-        valid.then(|| format!("(?s:.*)(?:{pattern})(?s:.*)$")).into_iter().collect()
+        let pattern = host_pattern(value).map(|p| format!("(?s:.*)(?:{p})(?s:.*)$"));
+        pattern.into_iter().collect()
     });
     let by_expression = selector
         .expressions

@@ -30,7 +30,9 @@ fn is_possible(set: &RuleSet, access: &OwnedAccess) -> bool {
 
 fn agree(sets: [&RuleSet; 2], accesses: &[OwnedAccess]) -> Result<(), TestCaseError> {
     let differences = match diff(sets[0], sets[1], alike) {
-        Err(CompileError::TooManyStates { .. }) => return Err(TestCaseError::reject("too many")),
+        Err(CompileError::TooManyStates { .. } | CompileError::TooManyArgumentChoices { .. }) => {
+            return Err(TestCaseError::reject("too many"));
+        }
         found => found.map_err(|error| TestCaseError::fail(error.to_string()))?,
     };
     for found in &differences {

@@ -88,6 +88,8 @@ impl PolicySet {
     /// Rules of the policies that `decide` does not know, with the reason.
     pub(super) fn not_judged(&self) -> BTreeSet<String> {
         let pending = self.policies.iter().flat_map(Policy::not_enforced_yet);
-        pending.map(|(_, reason)| reason).collect()
+        let native = self.policies.iter().filter_map(Policy::native_place);
+        let native = native.map(|_| "only AppArmor enforces its native rules");
+        pending.map(|(_, reason)| reason).chain(native).map(str::to_owned).collect()
     }
 }

@@ -1,3 +1,5 @@
+//! Which source of a setting wins, and which values are refused.
+
 use std::fs;
 
 use super::{

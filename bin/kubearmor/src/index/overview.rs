@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use policy::{Policy, PolicyId};
+use ruleset::{EnforcerKind, account};
 
 use super::{Index, is_enabled};
 use crate::backend::Lost;
+
+/// The only one that the agent has so far.
+const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
 
 /// The index at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +62,7 @@ impl Index {
             "NotEnabled"
         } else if notes.is_empty() {
             "Enforced"
-        } else if self.backend.idle_because().is_some() || policy.is_wholly_unenforced() {
+        } else if self.backend.idle_because().is_some() || is_wholly_unenforced(policy) {
             "NotEnforced"
         } else {
             "Partial"
@@ -69,11 +73,11 @@ impl Index {
     /// What of a policy is not in force, one line each.
     pub(super) fn not_in_force(&self, id: &PolicyId) -> Vec<String> {
         let Some(held) = self.policies.get(id) else { return Vec::new() };
-        let mut notes: BTreeSet<String> = held
-            .policy
-            .not_enforced_yet()
+        let mut notes: BTreeSet<String> = account(&held.policy, ENFORCER)
             .into_iter()
-            .map(|(place, reason)| format!("not enforced: {place}: {reason}"))
+            .filter_map(|rule| {
+                Some(format!("not enforced: {}: {}", rule.place, rule.standing.reason()?))
+            })
             .collect();
         if let Some(reason) = self.backend.idle_because() {
             notes.insert(format!("not enforced: {reason}"));
@@ -99,4 +103,8 @@ impl Index {
         }
         notes.into_iter().collect()
     }
+}
+
+fn is_wholly_unenforced(policy: &Policy) -> bool {
+    account(policy, ENFORCER).iter().all(|rule| !rule.holds_in_part)
 }

@@ -9,51 +9,6 @@ use sensor::{CallNumbers, Demand};
 
 use crate::NotExpressed;
 
-/// Calls whose path the kernel shows to one of our hooks, as an object and not as the caller's text.
-const SHOWS_PATH: [&str; 41] = [
-    "acct",
-    "chmod",
-    "chown",
-    "chroot",
-    "creat",
-    "execve",
-    "execveat",
-    "fchmod",
-    "fchmodat",
-    "fchmodat2",
-    "fchown",
-    "fchownat",
-    "fstat",
-    "inotify_add_watch",
-    "lchown",
-    "link",
-    "linkat",
-    "lstat",
-    "mkdir",
-    "mkdirat",
-    "mknod",
-    "mknodat",
-    "mount",
-    "newfstatat",
-    "open",
-    "open_by_handle_at",
-    "openat",
-    "openat2",
-    "rename",
-    "renameat",
-    "renameat2",
-    "rmdir",
-    "stat",
-    "statx",
-    "swapon",
-    "symlink",
-    "symlinkat",
-    "truncate",
-    "umount2",
-    "unlink",
-    "unlinkat",
-];
-
 pub(super) fn demands(rules: &RuleSet) -> Vec<Demand> {
     let asks = |demand: &Demand| rules.rules.iter().any(|rule| demand_of(rule) == Some(*demand));
     Demand::ALL.into_iter().filter(asks).collect()
@@ -106,15 +61,8 @@ fn demand_of(rule: &Rule) -> Option<Demand> {
 }
 
 fn unseen_paths(rule: &Rule) -> Option<String> {
-    let Object::Syscall(SyscallObject { calls, path: Some(_), .. }) = &rule.object else {
-        return None;
-    };
-    let unseen: Vec<&str> =
-        calls.iter().map(String::as_str).filter(|call| !SHOWS_PATH.contains(call)).collect();
-    (!unseen.is_empty()).then(|| {
-        format!(
-            "no hook shows the path of {}; `matchSyscalls` audits the call on any path",
-            unseen.join(", ")
-        )
-    })
+    match &rule.object {
+        Object::Syscall(SyscallObject { calls, path: Some(_), .. }) => ruleset::unseen_paths(calls),
+        _ => None,
+    }
 }

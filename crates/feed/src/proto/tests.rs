@@ -1,3 +1,5 @@
+//! Messages as JSON, spelt as Go and the proto files spell them.
+
 use super::{DESCRIPTORS, feeder::*, go_json};
 
 #[test]

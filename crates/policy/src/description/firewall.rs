@@ -56,7 +56,7 @@ static IP_BLOCK: Field = Field::new(
 static CIDR: Field = Field::new(
     "cidr",
     Value::Text,
-    "An IPv4 or IPv6 address with the length of the common prefix.",
+    "An IPv4 or IPv6 address with the length of the common prefix; without one, that address alone.",
     "nodeSelector:\n  matchLabels:\n    kubearmor.io/hostname: \"*\"\ningress:\n- from:\n  - ipBlock: {cidr: 10.0.0.0/8}",
     "firewall-block-addresses",
 )

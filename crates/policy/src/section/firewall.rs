@@ -67,8 +67,8 @@ fn check(rule: &FirewallRule, fields: &Fields<'_>, limits_required: bool, report
         let message = "a policy with a `selector` needs `limit` and `duration` in each rule";
         fields.error("missing-field", message, "add both, or use `nodeSelector`", report);
     } else if either && !both {
-        let message = "`limit` and `duration` mean something only together";
-        fields.error("missing-field", message, "write both, or neither", report);
+        let message = "`limit` and `duration` count only together: the rule sets no quota";
+        fields.warning("ignored-field", message, "write both, or neither", report);
     } else if !either
         && rule.peers.is_empty()
         && rule.interfaces.is_empty()
@@ -98,6 +98,7 @@ fn cidrs(fields: &mut Fields<'_>, key: &'static str, report: &mut Report<'_>) ->
     out
 }
 
+/// An address without a prefix length stands for itself alone.
 fn cidr(field: &Field<'_>, text: &str, report: &mut Report<'_>) -> Option<String> {
     let (address, prefix) = text.split_once('/').unwrap_or((text, "0"));
     let valid = address.parse::<IpAddr>().is_ok_and(|address| {
@@ -106,7 +107,7 @@ fn cidr(field: &Field<'_>, text: &str, report: &mut Report<'_>) -> Option<String
     });
     if !valid {
         let message = format!("`{text}` is no address block");
-        let hint = "write an address with a prefix length, such as `10.0.0.0/8`".to_owned();
+        let hint = "write an address, or one with a prefix length such as `10.0.0.0/8`".to_owned();
         report.error("invalid-value", field, message, Some(hint));
     }
     valid.then(|| text.to_owned())
@@ -132,14 +133,18 @@ fn ports(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Vec<FirewallPort> 
 /// A number, or the name of a service.
 fn port(field: &Field<'_>, report: &mut Report<'_>) -> Option<String> {
     let text = field.text_or_number(report)?;
+    if text.is_empty() {
+        let hint = Some("write a number from 1 to 65535, or the name of a service".to_owned());
+        report.error("empty-rule", field, "the port is empty", hint);
+        return None;
+    }
     let is_number = text.parse::<u16>().is_ok_and(|port| port != 0);
     let is_name = text.contains(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if !is_number && !is_name {
-        let message = format!("`{text}` is no port");
-        let hint = "write a number from 1 to 65535, or the name of a service".to_owned();
-        report.error("invalid-value", field, message, Some(hint));
-        return None;
+        let message = format!("`{text}` can never match: it is no port");
+        let hint = "write a number from 1 to 65535, or the name of a service";
+        report.warning("never-matches", field, message, hint);
     }
     Some(text.to_owned())
 }
@@ -147,11 +152,15 @@ fn port(field: &Field<'_>, report: &mut Report<'_>) -> Option<String> {
 fn end_port(fields: &mut Fields<'_>, port: Option<&str>, report: &mut Report<'_>) -> Option<u16> {
     let field = fields.get("endPort", report)?;
     let end = u16::try_from(field.number(1, 65535, report)?).ok()?;
-    let first = port?.parse::<u16>().ok();
-    if first.is_none_or(|first| end < first) {
-        let hint = "write `port` as a number that is not above `endPort`".to_owned();
-        report.error("invalid-value", &field, "the range runs backwards", Some(hint));
+    let Ok(first) = port?.parse::<u16>() else {
+        let message = "counts only where `port` is a number: a range cannot begin with a name";
+        let hint = "write `port` as a number, or leave `endPort` out";
+        report.warning("ignored-field", &field, message, hint);
         return None;
+    };
+    if end < first {
+        let message = "can never match: the range runs backwards";
+        report.warning("never-matches", &field, message, "begin with the lower port");
     }
     Some(end)
 }
@@ -185,7 +194,11 @@ fn parse_limit(text: &str) -> Option<u64> {
         "" | "G" | "GB" => 30,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+    if number.is_empty() {
+        return None;
+    }
+    // More than can be counted is no limit that anything reaches.
+    Some(number.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1 << shift))
 }
 
 /// The quota's period in whole seconds, rounded up.
@@ -197,11 +210,30 @@ fn duration(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Option<u64> {
         let hint = "write a duration such as `30s`, `20m` or `1h30m`".to_owned();
         report.error("invalid-value", &field, message, Some(hint));
     }
+    if seconds == Some(0) {
+        let message = format!("`{text}` is no period: the quota would never begin anew");
+        report.warning("ignored-field", &field, message, "write how often it begins anew: `1h`");
+    }
     seconds
 }
 
-/// Reads numbers with units, one after the other: `1h30m`, `1.5h`.
+/// Reads numbers with units, one after the other: `1h30m`, `1.5h`. What lies in the past is zero.
 fn parse_duration(text: &str) -> Option<u64> {
+    let (is_past, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if unsigned == "0" {
+        return Some(0);
+    }
+    let seconds = parse_unsigned_duration(unsigned)?;
+    Some(if is_past { 0 } else { seconds })
+}
+
+fn parse_unsigned_duration(text: &str) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
     let mut rest = text;
     let mut nanoseconds: u128 = 0;
     while !rest.is_empty() {
@@ -211,7 +243,7 @@ fn parse_duration(text: &str) -> Option<u64> {
         let (unit, after) = after.split_at(unit_end);
         let unit: u128 = match unit {
             "ns" => 1,
-            "us" | "µs" => 1_000,
+            "us" | "µs" | "μs" => 1_000,
             "ms" => 1_000_000,
             "s" => 1_000_000_000,
             "m" => 60_000_000_000,
@@ -222,7 +254,7 @@ fn parse_duration(text: &str) -> Option<u64> {
         rest = after;
     }
     let seconds = nanoseconds.div_ceil(1_000_000_000);
-    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0)
+    u64::try_from(seconds).ok()
 }
 
 /// A decimal number times `unit`.
@@ -250,7 +282,9 @@ mod tests {
         assert_eq!(parse_limit("10KB"), Some(10 * 1024));
         assert_eq!(parse_limit("3M"), Some(3 * 1024 * 1024));
         assert_eq!(parse_limit("1"), Some(1024 * 1024 * 1024));
-        for wrong in ["", "MB", "5 MB", "-1K", "99999999999999999G", "1T"] {
+        assert_eq!(parse_limit("99999999999999999G"), Some(u64::MAX));
+        assert_eq!(parse_limit("99999999999999999999999"), Some(u64::MAX));
+        for wrong in ["", "MB", "5 MB", "-1K", "1T"] {
             assert_eq!(parse_limit(wrong), None, "{wrong}");
         }
     }
@@ -261,7 +295,11 @@ mod tests {
         assert_eq!(parse_duration("1h30m"), Some(5400));
         assert_eq!(parse_duration("1.5m"), Some(90));
         assert_eq!(parse_duration("1ms"), Some(1));
-        for wrong in ["", "10", "0s", "s", "1d", "1.2.3s", "-5s"] {
+        assert_eq!(parse_duration("+1m"), Some(60));
+        for never in ["0", "0s", "-0", "-5s"] {
+            assert_eq!(parse_duration(never), Some(0), "{never}");
+        }
+        for wrong in ["", "-", "10", "s", "1d", "1.2.3s", "--5s"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }
     }

@@ -44,7 +44,7 @@ fn sources(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Vec<String> {
     for item in fields.items("fromSource", report) {
         let Some(mut source) = item.fields(report) else { continue };
         match source.text("path", report) {
-            Some((field, text)) => out.extend(path::source(&field, text, report)),
+            Some((field, text)) => out.extend(path::executable(&field, text, report)),
             None => missing(&source, "path", "- path: /usr/bin/bash", report),
         }
         source.finish(report);

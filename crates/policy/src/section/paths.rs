@@ -112,6 +112,7 @@ fn exec_name(field: &Field<'_>, report: &mut Report<'_>) -> Option<PathObject> {
         return None;
     }
     path::warn_of_arguments(field, text, report);
+    path::warn_of_glob_in_name(field, text, report);
     Some(PathObject::ExecName(text.to_owned()))
 }
 

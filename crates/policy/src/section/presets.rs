@@ -4,7 +4,7 @@ use super::missing;
 use crate::{
     Action, Attributes, Place, Preset, PresetRule,
     attributes::Level,
-    reader::{Fields, Report},
+    reader::{Field, Fields, Report},
 };
 
 impl Preset {
@@ -37,6 +37,9 @@ pub(crate) fn read(
     for item in spec_fields.items("presets", report) {
         let Some(mut fields) = item.fields(report) else { continue };
         let attributes = spec.with_action(&mut fields, report).resolved();
+        if attributes.action == Action::Allow {
+            warn_of_allow(&item, &fields, report);
+        }
         let preset = name(&mut fields, report);
         fields.finish(report);
         let action = match attributes.action {
@@ -50,6 +53,18 @@ pub(crate) fn read(
         }));
     }
     rules
+}
+
+/// Where `Allow` is written, or the preset that inherits it.
+fn warn_of_allow(item: &Field<'_>, fields: &Fields<'_>, report: &mut Report<'_>) {
+    let written = fields.written("action");
+    let written = written.filter(|field| field.text(report).and_then(Action::parse).is_some());
+    let message = match &written {
+        Some(_) => "a preset allows nothing: `Allow` counts as `Block` here",
+        None => "a preset allows nothing: the `Allow` of the spec counts as `Block` here",
+    };
+    let hint = "write `action: Block`, or `Audit`, for the preset";
+    report.warning("ignored-value", written.as_ref().unwrap_or(item), message, hint);
 }
 
 fn name(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Option<Preset> {

@@ -18,12 +18,17 @@ pub(crate) fn read(field: &Field<'_>, spec: &Level, report: &mut Report<'_>) -> 
             let Some(mut entry) = item.fields(report) else { continue };
             let level = refined(&level, &mut entry, report);
             let path = if has_path { object(&mut entry, report) } else { None };
+            let recursive = has_path && entry.truth("recursive", report);
+            if recursive && path.as_ref().is_some_and(|path| !path.ends_with('/')) {
+                let hint = "end the path in `/` if it is a directory, or leave `recursive` out";
+                idle_recursive(&entry, "counts only with a directory", hint, report);
+            }
             rules.push(SyscallRule {
                 place: Place(item.path),
                 attributes: Attributes { action: Action::Audit, ..level.resolved() },
                 syscalls: syscalls(&mut entry, report),
                 path,
-                recursive: has_path && entry.truth("recursive", report),
+                recursive,
                 sources: sources(&mut entry, report),
             });
             entry.finish(report);
@@ -36,7 +41,7 @@ pub(crate) fn read(field: &Field<'_>, spec: &Level, report: &mut Report<'_>) -> 
 /// Warns of an action that changes nothing.
 fn refined(level: &Level, fields: &mut Fields<'_>, report: &mut Report<'_>) -> Level {
     let refined = level.refined(fields, report);
-    let written = fields.get("action", report);
+    let written = fields.written("action");
     if let Some(field) = written.filter(|field| {
         field.text(report).and_then(Action::parse).is_some_and(|action| action != Action::Audit)
     }) {
@@ -77,6 +82,12 @@ fn object(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Option<String> {
     }
 }
 
+fn idle_recursive(fields: &Fields<'_>, why: &str, hint: &str, report: &mut Report<'_>) {
+    if let Some(field) = fields.written("recursive") {
+        report.warning("ignored-field", &field, why, hint);
+    }
+}
+
 fn sources(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Vec<SyscallSource> {
     let mut out = Vec::new();
     for item in fields.items("fromSource", report) {
@@ -86,9 +97,13 @@ fn sources(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Vec<SyscallSourc
         if path.is_none() && dir.is_none() {
             missing(&source, "path` or `dir", "- path: /usr/bin/bash", report);
         }
+        if recursive && path.is_some() && dir.is_none() {
+            let hint = "write `dir` if it is a directory, or leave `recursive` out";
+            idle_recursive(&source, "counts only with `dir`", hint, report);
+        }
         if let Some(field) = path {
             let text = field.text(report);
-            let path = text.and_then(|text| path::source(&field, text, report));
+            let path = text.and_then(|text| path::executable(&field, text, report));
             out.extend(path.map(SyscallSource::Path));
         }
         if let Some(field) = dir {

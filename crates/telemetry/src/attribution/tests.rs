@@ -1,3 +1,5 @@
+//! From records to alerts, on a system that is made up.
+
 use std::{collections::BTreeSet, time::Duration};
 
 use policy::{Action, Kind, PathObject, Place};

@@ -1,3 +1,5 @@
+//! From records of what passed to logs.
+
 use wire::{RecordKind, flag};
 
 use super::*;

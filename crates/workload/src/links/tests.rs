@@ -1,3 +1,5 @@
+//! Links of small trees of files.
+
 use std::{
     fs,
     os::unix::fs::symlink,

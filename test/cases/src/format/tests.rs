@@ -1,3 +1,5 @@
+//! What cases say, and how mistakes in them are told.
+
 use std::env;
 
 use super::*;
