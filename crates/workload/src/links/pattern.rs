@@ -160,7 +160,9 @@ fn write(token: &Token, pattern: &mut String) {
         Token::Alternatives(all) => {
             for (number, one) in all.iter().enumerate() {
                 pattern.push(if number == 0 { '{' } else { ',' });
-                one.iter().for_each(|token| write(token, pattern));
+                for token in one {
+                    write(token, pattern);
+                }
             }
             pattern.push('}');
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use policy::PathObject;
+use ruleset::Glob;
 use rustix::fs::FileType;
 
 use super::{
@@ -56,20 +57,35 @@ impl<'w, 'r> Walk<'w, 'r> {
             // What is said without looking around is covered however little may be read.
             match self.certain_ways(&stop) {
                 Some(ways) if !self.has_listed || self.resolver.spend(LINK_COST) => {
-                    ways.into_iter().for_each(|way| self.go(&stop.directory, way));
+                    for way in ways {
+                        self.go(&stop.directory, way);
+                    }
                 }
                 None if self.resolver.spend(1) => self.list(&stop),
                 _ => {}
             }
         }
-        let Self { object, .. } = self;
-        // A rule that matches a multi-call binary covers all that it can be.
-        let binary = |path: &str| path.find("//").map_or(path.len(), |at| at);
-        self.covered.retain(|covered| match covered {
-            PathObject::Path(path) => !ruleset::matches(object, &path.as_bytes()[..binary(path)]),
+        self.without_repetition()
+    }
+
+    /// Leaves out the paths that the rule covers in other ways. What matches a multi-call binary covers all its applets.
+    fn without_repetition(self) -> BTreeSet<PathObject> {
+        let pattern = |object: &PathObject| match object {
+            PathObject::Pattern(pattern) => Glob::parse(pattern).ok(),
+            _ => None,
+        };
+        let patterns: Vec<Glob> = self.covered.iter().filter_map(pattern).collect();
+        let is_matched = |path: &[u8]| {
+            ruleset::matches(self.object, path) || patterns.iter().any(|glob| glob.matches(path))
+        };
+        let is_new = |object: &PathObject| match object {
+            PathObject::Path(path) => {
+                let binary = path.find("//").map_or(path.as_str(), |at| &path[..at]);
+                !is_matched(binary.as_bytes())
+            }
             _ => true,
-        });
-        self.covered
+        };
+        self.covered.into_iter().filter(is_new).collect()
     }
 
     fn later(&mut self, directory: String, positions: Positions) {
@@ -139,16 +155,28 @@ impl<'w, 'r> Walk<'w, 'r> {
             if !self.resolver.spend(1) {
                 return;
             }
-            let at = self.pattern.after(positions, &entry);
-            let place = format!("{directory}/{entry}");
-            match kind {
-                FileType::Symlink if !at.is_empty() => self.link(&place, &at),
-                FileType::Directory if !is_kernel_directory(&place) => {
-                    self.later(place, self.pattern.after(&at, "/"));
-                }
-                FileType::RegularFile if self.pattern.may_end(&at) => self.file(&place),
-                _ => {}
+            // Most entries are files, and those matter only as second names of multi-call binaries.
+            let matters = match kind {
+                FileType::Symlink | FileType::Directory => true,
+                FileType::RegularFile => self.programs && self.resolver.multicall.is_hard_linked(),
+                _ => false,
+            };
+            if !matters {
+                continue;
             }
+            let at = self.pattern.after(positions, &entry);
+            self.meet(kind, format!("{directory}/{entry}"), &at);
+        }
+    }
+
+    fn meet(&mut self, kind: FileType, place: String, at: &Positions) {
+        match kind {
+            FileType::Symlink if !at.is_empty() => self.link(&place, at),
+            FileType::Directory if !is_kernel_directory(&place) => {
+                self.later(place, self.pattern.after(at, "/"));
+            }
+            FileType::RegularFile if self.pattern.may_end(at) => self.file(&place),
+            _ => {}
         }
     }
 
@@ -183,9 +211,8 @@ impl<'w, 'r> Walk<'w, 'r> {
     }
 
     fn file(&mut self, place: &str) {
-        if self.programs && self.resolver.multicall.is_hard_linked() {
-            let found = self.resolver.root.resolve(place);
-            found.iter().for_each(|found| self.hard_link(found));
+        if let Some(found) = self.resolver.root.resolve(place) {
+            self.hard_link(&found);
         }
     }
 
