@@ -4,11 +4,12 @@ use std::{
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ruleset::{Links, WantedLinks};
 use tracing::warn;
+use workload::{Budget, Root};
 
 /// A container may bring a filesystem that never answers.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,9 +27,12 @@ impl LinkSource for RootFilesystems {
     fn links(&mut self, root: &Path, wanted: WantedLinks) -> Links {
         let (sender, links) = mpsc::channel();
         let path: PathBuf = root.to_owned();
+        // A slow one is read in part.
+        let until = Instant::now() + PATIENCE / 2;
         let reader = thread::Builder::new().name("links".to_owned()).spawn(move || {
-            let links =
-                workload::Root::open(&path).map(|root| workload::resolve_links(&root, &wanted));
+            let budget = Budget { until: Some(until), ..Budget::default() };
+            let links = Root::of_namespace(&path)
+                .map(|root| workload::resolve_links_within(&root, &wanted, budget));
             // Nobody waits any more if it took too long.
             let _ = sender.send(links);
         });

@@ -27,7 +27,7 @@ pub fn name_choices(filter: &str) -> Vec<NameChoice<'_>> {
     let list = filter
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
-        .filter(|inner| !inner.contains(['[', ']']));
+        .filter(|inner| is_balanced(inner));
     let names = list.unwrap_or(filter).split(',').map(str::trim).filter(|name| !name.is_empty());
     let mut choices: Vec<_> = names
         .flat_map(|name| {
@@ -40,6 +40,16 @@ pub fn name_choices(filter: &str) -> Vec<NameChoice<'_>> {
         choices.push(NameChoice::Expression(filter));
     }
     choices
+}
+
+/// Every bracket that opens closes again: `[a, b-[0-9]+]` is a list, `[ab][0-9]` an expression.
+fn is_balanced(inner: &str) -> bool {
+    let depth = inner.chars().try_fold(0_usize, |depth, c| match c {
+        '[' => Some(depth + 1),
+        ']' => depth.checked_sub(1),
+        _ => Some(depth),
+    });
+    depth == Some(0)
 }
 
 fn is_plain_name(name: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use policy::{Expression, ExpressionKey, Kind, Operator, Policy, Selector};
 
-use crate::select::{CONTAINER_NAMESPACE, DEFAULT_NAMESPACE};
+use crate::select::{CONTAINER_NAME_KEY, CONTAINER_NAMESPACE, DEFAULT_NAMESPACE};
 
 /// Of the workloads that one policy selects, those that the other selects too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +85,8 @@ impl Facts<'_> {
     fn imply(&self, other: &Facts<'_>) -> Reach {
         let labels = other.selector.match_labels.iter().map(|(key, value)| self.label(key, value));
         let expressions = other.selector.expressions.iter().map(|wanted| self.expression(wanted));
-        let containers = match (&self.selector.containers, &other.selector.containers) {
-            (_, None) => Reach::Always,
-            (Some(one), Some(two)) if one == two => Reach::Always,
-            (Some(one), Some(two)) if is_name(one) && is_name(two) => Reach::Never,
-            _ => Reach::Sometimes,
-        };
+        let containers = &other.selector.containers;
+        let containers = containers.as_deref().map_or(Reach::Always, |wanted| self.named(wanted));
         labels.chain(expressions).fold(containers, Reach::and)
     }
 
@@ -100,7 +96,18 @@ impl Facts<'_> {
             // Names of hosts may be lists or expressions.
             Some(known) if is_name(known) && is_name(value) => Reach::Never,
             Some(_) => Reach::Sometimes,
+            None if key == CONTAINER_NAME_KEY => self.named(value),
             None => self.listed_label(key, value),
+        }
+    }
+
+    /// A filter for the names of containers.
+    fn named(&self, filter: &str) -> Reach {
+        let plain = |text: &str| !text.is_empty() && is_name(text);
+        match &self.selector.containers {
+            Some(own) if own == filter => Reach::Always,
+            Some(own) if plain(own) && plain(filter) => Reach::Never,
+            _ => Reach::Sometimes,
         }
     }
 

@@ -11,6 +11,8 @@ use crate::{Workload, WorkloadKind};
 pub const CONTAINER_NAMESPACE: &str = "container_namespace";
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
+/// The label that names containers instead of describing them.
+pub(crate) const CONTAINER_NAME_KEY: &str = "kubearmor.io/container.name";
 pub(crate) const HOSTNAME_KEYS: [&str; 2] = ["kubearmor.io/hostname", "kubernetes.io/hostname"];
 
 /// Whether the policy concerns the workload.
@@ -63,14 +65,23 @@ fn names_host(key: &str, value: &str, workload: &Workload) -> bool {
 pub(crate) fn expression_holds(expression: &Expression, workload: &Workload) -> bool {
     let listed = expression.values.iter().any(|value| match expression.key {
         ExpressionKey::Namespace => workload.is_in(value),
-        ExpressionKey::Label => {
-            value.split_once('=').is_some_and(|(key, value)| workload.has_label(key, value))
-        }
+        ExpressionKey::Label => value.split_once('=').is_some_and(|(key, value)| {
+            if names_containers(workload.kind, key) {
+                names_container(value, workload)
+            } else {
+                workload.has_label(key, value)
+            }
+        }),
     });
     match expression.operator {
         Operator::In => listed,
         Operator::NotIn => !listed,
     }
+}
+
+/// Whether the key is no label there, but stands for the container's name.
+pub(crate) fn names_containers(kind: WorkloadKind, key: &str) -> bool {
+    kind == WorkloadKind::Container && key == CONTAINER_NAME_KEY
 }
 
 /// Whether a filter for names of containers takes the workload's.
@@ -220,6 +231,33 @@ mod tests {
         assert!(selects("web-[0-9]{1,2}", "web-12"));
         assert!(!selects("a.b", "axb"));
         assert!(!selects("(", "x"));
+    }
+
+    #[test]
+    fn a_bracketed_list_may_hold_expressions() {
+        let selects =
+            |filter: &str, name: &str| names_container(filter, &container(name, "default", &[]));
+        assert!(selects("[worker-[0-9]+, db]", "worker-22"));
+        assert!(selects("[worker-[0-9]+, db]", "db"));
+        assert!(!selects("[worker-[0-9]+, db]", "worker-x"));
+        // No list, but an expression that begins and ends in a class.
+        assert!(selects("[a-c]x[0-9]", "bx7"));
+        assert!(!selects("[a-c]x[0-9]", "dx7"));
+    }
+
+    #[test]
+    fn expressions_may_name_containers() {
+        let selects = |operator, values: &[&str], name: &str| {
+            let expressions = vec![expression(ExpressionKey::Label, operator, values)];
+            let selector = Selector { expressions, ..Selector::default() };
+            select(&policy(Kind::Container, None, selector), &container(name, "default", &[]))
+        };
+        let web = ["kubearmor.io/container.name=web", "app=x"];
+        assert!(selects(Operator::In, &web, "web"));
+        assert!(!selects(Operator::In, &web, "db"));
+        assert!(!selects(Operator::NotIn, &web, "web"));
+        assert!(selects(Operator::NotIn, &web, "db"));
+        assert!(selects(Operator::In, &["kubearmor.io/container.name=w[a-f]+"], "web"));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    Expression, ExpressionKey, Kind, NameChoice, Operator, Policy, host_pattern, name_choices,
-    whole_name,
+    Expression, ExpressionKey, Kind, NameChoice, Operator, Policy, Selector, host_pattern,
+    name_choices, whole_name,
 };
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     names::telling_names,
     select,
     select::{
-        DEFAULT_NAMESPACE, HOSTNAME_KEYS, expression_holds, host_label_holds, is_hostname_key,
-        names_container,
+        CONTAINER_NAME_KEY, DEFAULT_NAMESPACE, HOSTNAME_KEYS, expression_holds, host_label_holds,
+        is_hostname_key, names_container, names_containers,
     },
 };
 
@@ -63,7 +63,8 @@ impl Found<'_> {
         let policies: Vec<&Policy> = self.policies.iter().filter(of_containers).copied().collect();
         let filters = policies
             .iter()
-            .filter_map(|policy| container_filter(policy.spec.selector.containers.as_deref()?));
+            .flat_map(|policy| container_filters(&policy.spec.selector))
+            .filter_map(container_filter);
         let (names, complete) = telling_names(&filters.collect(), OTHER_CONTAINER);
         self.complete &= complete;
         for namespace in namespaces(&policies) {
@@ -169,9 +170,9 @@ impl<'p> Need<'p> {
             match expression.operator {
                 _ if settled => expression_holds(expression, fixed).then_some(())?,
                 Operator::In if expression_holds(expression, fixed) => {}
-                Operator::In => any.push(pairs(expression)),
+                Operator::In => any.push(labels(expression, fixed.kind)),
                 Operator::NotIn if !expression_holds(expression, fixed) => return None,
-                Operator::NotIn => none.extend(pairs(expression)),
+                Operator::NotIn => none.extend(labels(expression, fixed.kind)),
             }
         }
         Some(Self { each, any, none })
@@ -180,6 +181,11 @@ impl<'p> Need<'p> {
 
 fn pairs(expression: &Expression) -> Vec<(&str, &str)> {
     expression.values.iter().filter_map(|value| value.split_once('=')).collect()
+}
+
+/// Without what names containers: their names are settled.
+fn labels(expression: &Expression, kind: WorkloadKind) -> Vec<(&str, &str)> {
+    pairs(expression).into_iter().filter(|(key, _)| !names_containers(kind, key)).collect()
 }
 
 /// Every key and the values that policies tell apart. That a key is absent, or has another value, is one more.
@@ -243,6 +249,13 @@ fn namespaces(policies: &[&Policy]) -> BTreeSet<String> {
     }
     all.insert(other);
     all
+}
+
+/// What a selector says of the names of containers.
+fn container_filters(selector: &Selector) -> Vec<&str> {
+    let by_expression = selector.expressions.iter().flat_map(pairs);
+    let by_expression = by_expression.filter(|(key, _)| *key == CONTAINER_NAME_KEY);
+    selector.containers.as_deref().into_iter().chain(by_expression.map(|(_, name)| name)).collect()
 }
 
 /// A regular expression for the names that a filter of containers passes; `None` if it passes all.

@@ -21,6 +21,9 @@ fn labels() -> impl Strategy<Value = String> {
 fn expression(cluster: bool) -> impl Strategy<Value = String> {
     let labels = (sample::select(KEYS.to_vec()), sample::select(VALUES.to_vec()))
         .prop_map(|(key, value)| format!("{key}={value}"));
+    let names = sample::select(CONTAINERS.to_vec())
+        .prop_map(|name| format!("'kubearmor.io/container.name={name}'"));
+    let labels = prop_oneof![4 => labels, 1 => names];
     let labels = collection::vec(labels, 1..4).prop_map(|values| ("label", values));
     let namespaces = sample::select(NAMESPACES.to_vec()).prop_map(str::to_owned);
     let namespaces = collection::vec(namespaces, 1..3).prop_map(|values| ("namespace", values));

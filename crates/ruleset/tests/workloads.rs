@@ -13,13 +13,15 @@ const NAMES: [&str; 5] = ["web", "web-1", "web-22", "db", "x"];
 const FILTERS: [&str; 6] = ["web", "web,db", "[db, x]", "web-[0-9]+", "web-.*", "[]"];
 
 fn pair() -> impl Strategy<Value = (&'static str, &'static str)> {
-    (sample::select(KEYS.to_vec()), sample::select(VALUES.to_vec()))
+    let labels = (sample::select(KEYS.to_vec()), sample::select(VALUES.to_vec()));
+    let names = (Just("kubearmor.io/container.name"), sample::select(FILTERS.to_vec()));
+    prop_oneof![6 => labels, 1 => names]
 }
 
 fn expression() -> impl Strategy<Value = String> {
     let operator = || sample::select(vec!["In", "NotIn"]);
     let labels = (operator(), collection::vec(pair(), 1..3)).prop_map(|(operator, pairs)| {
-        let values: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let values: Vec<_> = pairs.iter().map(|(key, value)| format!("'{key}={value}'")).collect();
         format!("{{key: label, operator: {operator}, values: [{}]}}", values.join(", "))
     });
     let namespaces =

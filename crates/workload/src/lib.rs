@@ -13,5 +13,5 @@ mod root;
 
 pub use container::{Container, WorkloadEvent};
 pub use host::{HOSTNAME_LABEL, host};
-pub use links::resolve_links;
+pub use links::{Budget, resolve_links, resolve_links_within};
 pub use root::{Resolved, Root};

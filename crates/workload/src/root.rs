@@ -9,12 +9,14 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, ResolveFlags, Stat},
+    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags},
     io::Errno,
 };
 
 /// As the kernel, which gives up with `ELOOP`.
 const MOST_LINKS: usize = 40;
+/// How far above a process's root its mount namespace's may be. Paths are no deeper than that.
+const MOST_PARENTS: usize = 4096;
 
 /// A root filesystem that is not ours.
 #[derive(Debug)]
@@ -33,12 +35,23 @@ pub struct Resolved {
     pub links: Vec<String>,
     /// A regular file exists there.
     pub file: bool,
+    /// A directory exists there.
+    pub directory: bool,
 }
 
 impl Root {
     /// Opens the root directory, such as `/proc/PID/root`.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { directory: File::open(path)? })
+    }
+
+    /// Opens the root of the mount namespace in which a process lives, of which `path` is the `/proc/PID/root`. That is
+    /// above the process's own root if it has changed it (`chroot`), which changes no names.
+    pub fn of_namespace(path: &Path) -> io::Result<Self> {
+        let own = File::open(path)?;
+        // Where the way up ends early (a directory that is mounted nowhere any more), the process's root must do.
+        let directory = topmost(own.try_clone()?).unwrap_or(own);
+        Ok(Self { directory })
     }
 
     /// Follows every link of `path`, which is absolute. `None` if it is relative, not UTF-8 on the way, or if its links
@@ -51,7 +64,8 @@ impl Root {
         let mut place = None;
         let mut links = Vec::new();
         let mut exists = true;
-        let mut file = false;
+        // The root itself.
+        let mut kind = FileType::Directory;
         while let Some(component) = walk.pending.pop() {
             if component == ".." {
                 walk.canonical.pop();
@@ -74,15 +88,21 @@ impl Root {
                     }
                     walk.follow(&target)?;
                 }
-                Ok(kind) => file = kind == FileType::RegularFile,
+                Ok(found) => kind = found,
                 Err(_) => {
                     exists = false;
-                    file = false;
+                    kind = FileType::Unknown;
                 }
             }
         }
         let path = walk.text();
-        Some(Resolved { place: place.unwrap_or_else(|| path.clone()), path, links, file })
+        Some(Resolved {
+            place: place.unwrap_or_else(|| path.clone()),
+            path,
+            links,
+            file: kind == FileType::RegularFile,
+            directory: kind == FileType::Directory,
+        })
     }
 
     /// Metadata of a canonical path.
@@ -144,6 +164,27 @@ impl Root {
             }
         }
     }
+}
+
+/// Climbs to where the parent is the directory itself. Another process's root stops only that process; and all mounts
+/// above a directory belong to its own mount namespace, so this leads nowhere else.
+fn topmost(mut directory: File) -> Option<File> {
+    for _ in 0..MOST_PARENTS {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = File::from(rustix::fs::openat(&directory, "..", flags, Mode::empty()).ok()?);
+        if identity(&parent)? == identity(&directory)? {
+            return Some(directory);
+        }
+        directory = parent;
+    }
+    None
+}
+
+/// Device, inode and mount: a directory may be mounted below itself.
+fn identity(directory: &File) -> Option<(u32, u32, u64, u64)> {
+    let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
+    let stat = rustix::fs::statx(directory, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+    Some((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino, stat.stx_mnt_id))
 }
 
 struct Walk {
@@ -216,6 +257,7 @@ mod tests {
                 place: "/usr/bin/sh".into(),
                 links: vec!["sh".into()],
                 file: true,
+                directory: false,
             }
         );
         assert_eq!(path(&root, "/srv/current/conf/key"), "/srv/v2/conf/key");
@@ -236,6 +278,19 @@ mod tests {
         assert_eq!(path(&root, "/srv/escape"), "/etc/passwd");
         assert_eq!(path(&root, "/../../etc/passwd"), "/etc/passwd");
         assert!(!root.resolve("/srv/escape").unwrap().file, "the host's file is not seen");
+    }
+
+    #[test]
+    fn a_process_that_changed_its_root_lives_below_that_of_its_namespace() {
+        let (jail, _) = root();
+        let seen = |root: &Root| identity(&root.directory).unwrap();
+        let whole = seen(&Root::of_namespace(Path::new("/proc/self/root")).unwrap());
+        assert_eq!(whole, seen(&Root::open(Path::new("/")).unwrap()));
+        // As the root of a process that was confined to it would be.
+        let confined = Root::of_namespace(&jail.path().join("usr/bin")).unwrap();
+        assert_eq!(seen(&confined), whole);
+        let inside = jail.path().join("usr/bin/dash");
+        assert!(confined.resolve(inside.to_str().unwrap()).unwrap().file);
     }
 
     #[test]

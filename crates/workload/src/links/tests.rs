@@ -1,8 +1,8 @@
 //! Links of small trees of files.
 
 use std::{
-    fs,
-    os::unix::fs::symlink,
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -25,17 +25,29 @@ impl Tree {
         fs::write(self.host_path(path), "").unwrap();
     }
 
+    fn make_executable(&self, path: &str) {
+        fs::set_permissions(self.host_path(path), Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn hard_link(&self, path: &str, target: &str) {
+        fs::hard_link(self.host_path(target), self.host_path(path)).unwrap();
+    }
+
     fn link(&self, path: &str, target: impl AsRef<Path>) {
         symlink(target, self.host_path(path)).unwrap();
     }
 
     fn links(&self, objects: &[PathObject], sources: &[&str]) -> Links {
+        self.links_within(objects, sources, Budget::default())
+    }
+
+    fn links_within(&self, objects: &[PathObject], sources: &[&str], budget: Budget) -> Links {
         let wanted = WantedLinks {
             processes: objects.iter().cloned().collect(),
             files: BTreeSet::new(),
             sources: sources.iter().map(|&source| source.to_owned()).collect(),
         };
-        resolve_links(&Root::open(self.0.path()).unwrap(), &wanted)
+        resolve_links_within(&Root::open(self.0.path()).unwrap(), &wanted, budget)
     }
 
     /// What a rule on `object` covers besides.
@@ -157,7 +169,8 @@ fn directories_and_patterns_cover_the_applets_linked_within() {
 fn many_links_make_a_multicall_binary_of_any_name() {
     let tree = Tree::new();
     tree.file("/usr/lib/tools");
-    for number in 0..MANY_LINKS - 1 {
+    tree.make_executable("/usr/lib/tools");
+    for number in 0..multicall::MANY_LINKS - 1 {
         tree.link(&format!("/usr/bin/tool{number}"), "/usr/lib/tools");
     }
     assert_eq!(tree.covered(&path("/usr/bin/tool3")), [path("/usr/lib/tools")]);
@@ -169,8 +182,148 @@ fn many_links_make_a_multicall_binary_of_any_name() {
 fn a_second_hard_link_is_an_applet_too() {
     let tree = Tree::new();
     tree.file("/bin/busybox");
-    fs::hard_link(tree.host_path("/bin/busybox"), tree.host_path("/bin/cat")).unwrap();
+    tree.hard_link("/bin/cat", "/bin/busybox");
     assert_eq!(tree.covered(&path("/bin/cat")), [path("/bin/busybox//cat")]);
+}
+
+#[test]
+fn hard_links_within_directories_and_patterns_are_applets() {
+    let tree = Tree::new();
+    tree.file("/bin/busybox");
+    tree.hard_link("/usr/bin/cat", "/bin/busybox");
+    tree.hard_link("/usr/bin/id", "/bin/busybox");
+    tree.link("/usr/bin/show", "cat");
+    tree.file("/usr/bin/other");
+    let applets = ["cat", "id", "show"].map(|name| path(&format!("/bin/busybox//{name}")));
+    assert_eq!(tree.covered(&dir("/usr/bin/", false)), applets);
+    assert_eq!(tree.covered(&dir("/usr/", true)), applets);
+    assert_eq!(tree.covered(&pattern("/usr/bin/*")), applets);
+    assert_eq!(tree.covered(&pattern("/usr/bin/{cat,other}")), applets[..1]);
+    assert_eq!(tree.covered(&pattern("/**/cat")), applets[..1]);
+    assert_eq!(tree.covered(&pattern("/**")), []);
+    // The link is covered as the program that it is when called by its own path.
+    assert_eq!(
+        tree.covered(&pattern("/usr/bin/sho?")),
+        [applets[0].clone(), applets[2].clone(), path("/usr/bin/cat")]
+    );
+}
+
+#[test]
+fn a_pattern_needs_no_literal_beginning() {
+    let tree = busybox();
+    let applet = [path("/bin/busybox//id")];
+    for text in ["**/id", "{/bin,/usr/bin}/id", "/{usr/,}bin/id", "/*/*/i?", "/**/id", "/**/{id}"] {
+        assert_eq!(tree.covered(&pattern(text)), applet, "{text}");
+    }
+    let tree = merged();
+    for text in ["{/bin,/opt}/whoami", "/bi[n]/whoami"] {
+        assert_eq!(tree.covered(&pattern(text)), [path("/usr/bin/whoami")], "{text}");
+    }
+}
+
+#[test]
+fn links_to_directories_are_followed_wherever_a_pattern_meets_them() {
+    let tree = merged();
+    tree.link("/sbin", "usr/sbin");
+    tree.file("/usr/sbin/x");
+    tree.link("/var/run", "/run");
+    tree.file("/run/secret1");
+    tree.file("/srv/v2/conf/key");
+    tree.link("/srv/tenants/a/current", "/srv/v2");
+    tree.link("/srv/v2/more", "/opt/more");
+    tree.file("/opt/more/x");
+    assert_eq!(
+        tree.covered(&pattern("/{bin,sbin}/whoami")),
+        [path("/usr/bin/whoami"), path("/usr/sbin/whoami")]
+    );
+    // `/var/run` is one too deep.
+    assert_eq!(
+        tree.covered(&pattern("/*/w?oam?")),
+        [pattern("/usr/bin/w?oam?"), pattern("/usr/sbin/w?oam?")]
+    );
+    assert_eq!(tree.covered(&pattern("/var/{run,lock}/secret*")), [pattern("/run/secret*")]);
+    let more = [path("/opt/more/key"), pattern("/opt/more/**/key")];
+    assert_eq!(tree.covered(&pattern("/srv/**/key")), more);
+    let covered = tree.covered(&pattern("/srv/tenants/**/key"));
+    let below = [path("/srv/v2/key"), pattern("/srv/v2/**/key")];
+    assert!(more.iter().chain(&below).all(|object| covered.contains(object)), "{covered:?}");
+    // Entries of a directory, as in a rule on the directory.
+    assert_eq!(tree.covered(&pattern("/srv/tenants/**")), []);
+    assert_eq!(tree.covered(&pattern("/srv/tenants/a/current/**")), [pattern("/srv/v2/**")]);
+    assert_eq!(
+        tree.covered(&pattern("/srv/*/*/current/*/*")),
+        ["/opt/more/*", "/opt/more/current/*/*", "/srv/v2/*/*"].map(pattern)
+    );
+    assert_eq!(
+        tree.covered(&pattern("/srv/tenants/*/current/m*/y")),
+        [path("/opt/more/y"), pattern("/srv/v2/m*/y")]
+    );
+    // What leads back to a place that the pattern reaches anyway adds nothing.
+    tree.link("/usr/bin/X11", ".");
+    tree.link("/srv/tenants/loop", "..");
+    assert_eq!(tree.covered(&pattern("/usr/**")), []);
+    assert_eq!(tree.covered(&pattern("**/whoami")), []);
+    assert_eq!(tree.covered(&pattern("/srv/**/key")), more);
+}
+
+#[test]
+fn a_matching_link_covers_its_target() {
+    let tree = merged();
+    tree.link("/usr/bin/awk", "/etc/alternatives/awk");
+    tree.link("/etc/alternatives/awk", "/opt/mawk");
+    tree.file("/opt/mawk");
+    tree.link("/opt/gone", "/opt/nothing");
+    assert_eq!(
+        tree.covered(&pattern("/bin/{sh,bash}")),
+        [path("/usr/bin/dash"), pattern("/usr/bin/{sh,bash}")]
+    );
+    assert_eq!(tree.covered(&pattern("/usr/bin/aw?")), [path("/opt/mawk")]);
+    assert_eq!(tree.covered(&pattern("/**/awk")), [path("/opt/mawk")]);
+    assert_eq!(tree.covered(&pattern("/usr/bin/*w*")), [path("/opt/mawk")]);
+    for content in ["/usr/**", "/usr/bin/*", "/{usr,opt}/**"] {
+        assert_eq!(tree.covered(&pattern(content)), [], "{content}");
+    }
+    assert_eq!(tree.covered(&pattern("/opt/go*")), []);
+    assert_eq!(tree.covered(&dir("/usr/bin/", true)), []);
+}
+
+#[test]
+fn what_the_kernel_makes_up_is_not_read() {
+    let tree = Tree::new();
+    for directory in ["proc", "sys", "dev"] {
+        tree.file(&format!("/{directory}/there"));
+        tree.link(&format!("/{directory}/link"), "/srv/x");
+        tree.link(&format!("/etc/{directory}"), format!("/{directory}/there"));
+    }
+    tree.file("/srv/x");
+    tree.link("/run/shm", "/dev/shm");
+    tree.link("/dev/shm/key", "/srv/x");
+    assert_eq!(tree.covered(&pattern("/**/l?nk")), []);
+    assert_eq!(tree.covered(&pattern("/etc/p*")), []);
+    assert_eq!(tree.covered(&pattern("/run/*/k*")), [pattern("/dev/shm/k*")]);
+    assert_eq!(tree.covered(&pattern("/dev/l*")), [path("/srv/x")]);
+}
+
+#[test]
+fn a_pattern_that_matches_everywhere_covers_what_was_found_in_time() {
+    let tree = merged();
+    tree.link("/etc/a", "/opt/a");
+    tree.file("/opt/a");
+    for number in 0..100 {
+        tree.link(&format!("/usr/share/{number}"), "/opt/a");
+    }
+    let objects = [pattern("/**{a,b,1}"), pattern("/bin/**"), pattern("/et[c]/a")];
+    let links = |budget| tree.links_within(&objects, &[], budget).objects;
+    let all = links(Budget::default());
+    assert_eq!(all.len(), 2, "{all:?}");
+    let some = links(Budget { entries: 40, until: None });
+    assert!(some[&objects[2]].contains(&path("/opt/a")), "the narrow one comes first");
+    for budget in [
+        Budget { entries: 0, until: None },
+        Budget { until: Some(Instant::now()), ..Budget::default() },
+    ] {
+        assert_eq!(links(budget)[&objects[1]], BTreeSet::from([pattern("/usr/bin/**")]));
+    }
 }
 
 #[test]
