@@ -147,10 +147,10 @@ fn set(value: &mut Value, place: &str, to: &Value) {
     }
 }
 
-/// The policies that a case applies, or wants refused.
+/// The policies that a case applies.
 fn policies_of(case: &Value) -> Vec<Value> {
     let steps = case["steps"].as_array().into_iter().flatten();
-    let written = steps.flat_map(|step| [&step["apply"], &step["reject"]]);
+    let written = steps.map(|step| &step["apply"]);
     let first = case["policies"].as_array().into_iter().flatten();
     first
         .chain(written)
