@@ -167,8 +167,11 @@ fn all_policies() -> Option<Vec<Value>> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/cases/own");
     let mut policies = Vec::new();
     for folder in [own, shared::folder("cases/functional")?] {
-        for entry in fs::read_dir(folder).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let entries = fs::read_dir(&folder).map(Iterator::collect::<Result<Vec<_>, _>>);
+        let Ok(Ok(entries)) = entries else { panic!("{} cannot be read", folder.display()) };
+        for path in entries.iter().map(fs::DirEntry::path) {
+            let text = fs::read_to_string(&path);
+            let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             policies.extend(policies_of(&read_yaml(&text)));
         }
     }

@@ -208,3 +208,35 @@ fn program(set: &RuleSet, path: &Path, name: &[u8]) -> Vec<u8> {
         bytes.to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use matcher::Draw;
+
+    use super::*;
+
+    #[test]
+    fn every_deed_is_drawn() {
+        let attempts = collection::vec(attempt(&World::plan()), 4_000);
+        let attempts = Draw::seeded(1).next(&attempts);
+        let lines: Vec<String> = attempts.iter().map(|attempt| attempt.request.to_line()).collect();
+        let drawn: BTreeSet<&str> =
+            lines.iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let all = "bind chmod chown connect execute link mkdir mknod read reboot rename rmdir send \
+                   sethostname setxattr socket stat truncate unlink utimes write";
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>().join(" "), all);
+    }
+
+    #[test]
+    fn programs_that_run_keep_their_names() {
+        let attempts = collection::vec(attempt(&World::plan()), 4_000);
+        for attempt in Draw::seeded(2).next(&attempts) {
+            let touched = attempt.disturbed().into_iter().chain(attempt.vacated());
+            for path in touched {
+                assert!(!SUBJECTS.iter().any(|subject| path == Path::new(subject)), "{attempt:?}");
+            }
+        }
+    }
+}

@@ -66,7 +66,7 @@ impl World {
         Ok(fs::set_permissions(&place, fs::Permissions::from_mode(0o777))?)
     }
 
-    fn plan() -> Self {
+    pub(crate) fn plan() -> Self {
         let directories: Vec<PathBuf> = DIRECTORIES.iter().map(PathBuf::from).collect();
         let files = directories
             .iter()
