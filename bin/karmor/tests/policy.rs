@@ -323,3 +323,156 @@ fn standard_input_holds_policies_too() {
     let shown = std::str::from_utf8(&output.stdout).unwrap();
     assert!(shown.starts_with("denied: reading /a\n") && shown.contains("(stdin:3)"), "{shown}");
 }
+
+#[test]
+fn what_nobody_decides_yet_is_compared_as_it_is_written() {
+    let files = Files::new();
+    let native = |text: &str| policy("native", &format!("{{apparmor: '{text}'}}"));
+    let host = |kind: &str, spec: &str| {
+        format!(
+            "kind: {kind}\nmetadata: {{name: h}}\nspec: {{nodeSelector: {{matchLabels: {{role: edge}}}}, {spec}}}\n---\n"
+        )
+    };
+    let device = |class: &str| {
+        host("KubeArmorHostPolicy", &format!("device: {{matchDevice: [{{class: {class}}}]}}"))
+    };
+    let firewall = |port: u16| {
+        let ports = format!("{{ports: [{{port: {port}, protocol: TCP}}]}}");
+        host("KubeArmorNetworkPolicy", &format!("ingress: [{ports}]"))
+    };
+    for (class, old, new) in [
+        ("apparmor", native("deny /a rw,"), native("deny /b rw,")),
+        ("device", device("HID"), device("ALL")),
+        ("firewall", firewall(22), firewall(23)),
+    ] {
+        let [old, new] = [files.write("old.yaml", &old), files.write("new.yaml", &new)];
+        let (status, told) = asked(&["diff", &old, &new]);
+        assert_eq!((status, &told["equivalent"]), (1, &json!(false)), "{told:#}");
+        let difference = &told["differences"][0];
+        assert_eq!(
+            (&difference["class"], &difference["change"]),
+            (&json!(class), &json!("written otherwise"))
+        );
+        assert_ne!(difference["old"]["rule"], difference["new"]["rule"]);
+        let shown = run(&["diff", &old, &new]);
+        let shown = text(&shown.stdout);
+        assert!(
+            !shown.contains("equivalent") && shown.contains("1 difference: 1 written otherwise"),
+            "{shown}"
+        );
+        let same = run(&["diff", &old, &old]);
+        assert_eq!(same.status.code(), Some(0));
+        assert!(text(&same.stdout).starts_with("equivalent\n"));
+        assert!(!text(&same.stdout).contains("not compared"), "{}", text(&same.stdout));
+    }
+}
+
+#[test]
+fn whom_a_device_rule_concerns_counts_and_where_it_stands_does_not() {
+    let files = Files::new();
+    let policy = |name: &str, host: &str, classes: &[&str]| {
+        let rules: Vec<_> = classes.iter().map(|class| format!("{{class: {class}}}")).collect();
+        format!(
+            "kind: KubeArmorHostPolicy\nmetadata: {{name: {name}}}\nspec: {{nodeSelector: {{matchLabels: {{role: {host}}}}}, \
+             device: {{matchDevice: [{}]}}}}\n---\n",
+            rules.join(", ")
+        )
+    };
+    let old = files.write("old.yaml", &policy("a", "edge", &["HID", "ALL"]));
+    let moved = [policy("b", "edge", &["ALL"]), policy("a", "edge", &["hid"])].concat();
+    let moved = files.write("moved.yaml", &moved);
+    assert_eq!(asked(&["diff", &old, &moved]).0, 0);
+    assert_eq!(asked(&["diff", "--alerts", &old, &moved]).0, 1, "alerts name the policy");
+    let elsewhere = files.write("elsewhere.yaml", &policy("a", "core", &["HID", "ALL"]));
+    let (status, told) = asked(&["diff", &old, &elsewhere]);
+    assert_eq!((status, told["differences"].as_array().unwrap().len()), (1, 2));
+    let fewer = files.write("fewer.yaml", &policy("a", "edge", &["HID"]));
+    assert_eq!(asked(&["diff", &old, &fewer]).1["differences"][0]["change"], "taken out");
+}
+
+#[test]
+fn what_the_reader_warns_of_stands_beside_the_answer() {
+    let files = Files::new();
+    let rules = "{file: {matchPaths: [{path: /srv/key, readonly: true}]}}";
+    let file = files.write("p.yaml", &policy("keys", rules));
+    let log = files.write("log", "");
+    for args in [
+        &["explain", &file, "--read", "/srv/key"][..],
+        &["diff", &file, &file],
+        &["simulate", &file, "--log", &log],
+    ] {
+        let (_, told) = asked(args);
+        let notes = told["notes"].to_string();
+        assert!(notes.contains("p.yaml:3:") && notes.contains("readOnly"), "{told:#}");
+        let shown = run(args);
+        assert!(text(&shown.stdout).contains("note: ") && text(&shown.stdout).contains("readOnly"));
+    }
+}
+
+#[test]
+fn labels_alone_find_the_namespace_of_the_policies() {
+    let files = Files::new();
+    let spec = "{selector: {matchLabels: {app: web}}, process: {matchPaths: [{path: /bin/sh}]}}";
+    let file = files.write("p.yaml", &policy("shells", spec));
+    let (_, told) = asked(&["explain", &file, "--exec", "/bin/sh", "--labels", "app=web"]);
+    assert_eq!(
+        (&told["verdict"], &told["workload"]["namespace"]),
+        (&json!("denied"), &json!("shop"))
+    );
+    assert!(told["notes"].to_string().contains("namespace shop"), "{told:#}");
+    let elsewhere = ["explain", &file, "--exec", "/bin/sh", "--labels", "app=web", "-n", "default"];
+    assert_eq!(asked(&elsewhere).1["verdict"], "permitted");
+    let others = asked(&["explain", &file, "--exec", "/bin/sh", "--labels", "app=db"]).1;
+    assert_eq!(others["workload"]["namespace"], "default");
+    let both = [policy("shells", spec), policy("here", spec).replace("shop", "default")].concat();
+    let both = files.write("both.yaml", &both);
+    let (_, told) = asked(&["explain", &both, "--exec", "/bin/sh", "--labels", "app=web"]);
+    assert_eq!(told["workload"]["namespace"], "default");
+    assert!(told["notes"].to_string().contains("other namespaces as well: shop"), "{told:#}");
+}
+
+#[test]
+fn presets_and_system_calls_can_be_asked_about() {
+    let files = Files::new();
+    let spec = "{presets: [{name: filelessExec}], syscalls: {matchSyscalls: [{syscall: [ptrace]}], \
+                matchPaths: [{path: /etc/, recursive: true, syscall: [unlinkat]}]}}";
+    let file = files.write("p.yaml", &policy("mixed", spec));
+    let ask = |args: &[&str]| asked(&[&["explain", &file], args].concat()).1;
+    assert_eq!(ask(&["--preset", "filelessExec"])["verdict"], "denied");
+    assert_eq!(ask(&["--preset", "exec"])["verdict"], "permitted");
+    let traced = ask(&["--syscall", "ptrace"]);
+    assert_eq!(
+        (&traced["verdict"], &traced["alert"]["policy"]),
+        (&json!("permitted"), &json!("mixed"))
+    );
+    let removed = ask(&["--syscall", "unlinkat", "--on", "/etc/a/b"]);
+    assert_eq!(removed["alert"]["place"], "spec.syscalls.matchPaths[0]");
+    assert_eq!(ask(&["--syscall", "unlinkat", "--on", "/srv/a"])["alert"], Value::Null);
+    for wrong in [
+        &["--preset", "fileless"][..],
+        &["--syscall", "ptracee"],
+        &["--preset", "exec", "--host"],
+        &["--preset", "exec", "--host"],
+        &["--preset", "exec", "--on", "/a"],
+    ] {
+        assert_eq!(run(&[&["explain", &file], wrong].concat()).status.code(), Some(2));
+    }
+}
+
+#[test]
+fn policies_may_stand_among_other_documents() {
+    let files = Files::new();
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n---\n";
+    let rule = policy("a", "{file: {matchPaths: [{path: /a}]}}");
+    let file = files.write("app.yaml", &format!("{deployment}{rule}"));
+    let log = files.write("log", "");
+    let (_, told) = asked(&["explain", &file, "--read", "/a"]);
+    assert_eq!(told["verdict"], "denied");
+    assert!(told["notes"].to_string().contains("`Deployment` is no kind of policy"), "{told:#}");
+    assert_eq!(asked(&["diff", &file, &file]).0, 0);
+    assert_eq!(asked(&["simulate", &file, "--log", &log]).0, 0);
+    let none = files.write("none.yaml", deployment);
+    let output = run(&["explain", &none, "--read", "/a"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no policy in"));
+}

@@ -1,4 +1,5 @@
-//! How long rule sets take to become images, and how large these are: `cargo bench -p compile`. It judges nothing.
+//! How long rule sets take to become images, and how large these are: `cargo bench -p compile`. Beside what
+//! was measured stands what it may take; nothing is judged, for that depends on the machine.
 //!
 //! With `-- --once NAME` it compiles those whose names contain it, once each: for a profiler that counts instructions.
 
@@ -11,7 +12,7 @@ use ruleset::{Object, Origin, PathSet, Rule, RuleSet, Tier};
 const ROUNDS: usize = 9;
 
 fn main() {
-    println!("{:<44} {:>9} {:>9} {:>10}", "rule set", "median", "best", "image");
+    println!("{:<44} {:>9} {:>9} {:>10}  budget", "rule set", "median", "best", "image");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let once = arguments.iter().any(|argument| argument == "--once");
     let named = arguments.iter().find(|argument| !argument.starts_with("--"));
@@ -20,6 +21,15 @@ fn main() {
             show(name, &set, if once { 1 } else { ROUNDS });
         }
     }
+}
+
+/// What rule sets of a kind may take, by the beginnings of their names.
+const BUDGETS: [(&str, &str); 2] =
+    [("900 paths, 100 ", "50 ms, 4 MiB"), ("10,000 paths", "500 ms")];
+
+fn budget(name: &str) -> &'static str {
+    let found = BUDGETS.iter().find(|(kind, _)| name.starts_with(kind));
+    found.map_or("-", |(_, budget)| budget)
 }
 
 fn shapes() -> Vec<(&'static str, RuleSet)> {
@@ -79,7 +89,8 @@ fn show(name: &str, set: &RuleSet, rounds: usize) {
     times.sort();
     let milliseconds = |at: usize| times[at].as_secs_f64() * 1e3;
     let (median, best) = (milliseconds(rounds / 2), milliseconds(0));
-    println!("{name:<44} {median:>6.1} ms {best:>6.1} ms {outcome:>10}");
+    let budget = budget(name);
+    println!("{name:<44} {median:>6.1} ms {best:>6.1} ms {outcome:>10}  {budget}");
 }
 
 fn set_of(rules: impl IntoIterator<Item = Rule>) -> RuleSet {

@@ -2,7 +2,11 @@
 
 mod shared;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use policy::{
     Kind, Parsed,
@@ -143,10 +147,10 @@ fn set(value: &mut Value, place: &str, to: &Value) {
     }
 }
 
-/// The policies that a case applies, or wants refused.
+/// The policies that a case applies.
 fn policies_of(case: &Value) -> Vec<Value> {
     let steps = case["steps"].as_array().into_iter().flatten();
-    let written = steps.flat_map(|step| [&step["apply"], &step["reject"]]);
+    let written = steps.map(|step| &step["apply"]);
     let first = case["policies"].as_array().into_iter().flatten();
     first
         .chain(written)
@@ -156,6 +160,61 @@ fn policies_of(case: &Value) -> Vec<Value> {
             _ => None,
         })
         .collect()
+}
+
+/// The policies of all behaviour cases; `None` where those outside the repository are missing.
+fn all_policies() -> Option<Vec<Value>> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/cases/own");
+    let mut policies = Vec::new();
+    for folder in [own, shared::folder("cases/functional")?] {
+        let entries = fs::read_dir(&folder).map(Iterator::collect::<Result<Vec<_>, _>>);
+        let Ok(Ok(entries)) = entries else { panic!("{} cannot be read", folder.display()) };
+        for path in entries.iter().map(fs::DirEntry::path) {
+            let text = fs::read_to_string(&path);
+            let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            policies.extend(policies_of(&read_yaml(&text)));
+        }
+    }
+    Some(policies)
+}
+
+#[test]
+fn every_field_of_every_list_is_shown_by_a_case() {
+    let Some(policies) = all_policies() else { return };
+    let mut places: BTreeMap<String, Vec<Kind>> = BTreeMap::new();
+    for kind in Kind::ALL {
+        for (place, _) in kind.fields() {
+            places.entry(place).or_default().push(kind);
+        }
+    }
+    let shown = |place: &str, kinds: &[Kind]| {
+        policies.iter().any(|policy| {
+            kinds.iter().any(|kind| policy["kind"] == kind.as_str()) && has(policy, place)
+        })
+    };
+    let missing: Vec<&String> = places
+        .iter()
+        .filter(|(place, kinds)| !shown(place, kinds))
+        .map(|(place, _)| place)
+        .collect();
+    assert!(missing.is_empty(), "no case shows {missing:#?}");
+}
+
+/// Labels that are none: the language gives them a meaning of their own.
+#[test]
+fn every_label_with_a_meaning_is_shown_by_a_case() {
+    let Some(policies) = all_policies() else { return };
+    for (selector, key) in [
+        ("selector", "kubearmor.io/container.name"),
+        ("nodeSelector", "kubearmor.io/hostname"),
+        ("nodeSelector", "kubernetes.io/hostname"),
+        ("nodeSelector", "kubearmor.io/hostnamereg"),
+        ("nodeSelector", "kubernetes.io/hostnamereg"),
+    ] {
+        let shown =
+            policies.iter().any(|policy| !policy["spec"][selector]["matchLabels"][key].is_null());
+        assert!(shown, "no case has {selector} with {key}");
+    }
 }
 
 #[test]

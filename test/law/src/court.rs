@@ -85,8 +85,16 @@ impl Court {
         let mut wrong = Vec::new();
         let mut expected = Vec::new();
         for attempt in attempts {
+            if let Some(path) = attempt.vacated() {
+                World::vacate(path)?;
+            }
             let subject = &mut self.subjects[attempt.subject][usize::from(attempt.terminal)];
             let errno = subject.perform(&attempt.request)?;
+            if errno == 0 || attempt.vacated().is_some() {
+                for path in attempt.disturbed() {
+                    self.world.restore(path)?;
+                }
+            }
             let mut permitted = true;
             for (class, access) in attempt.accesses(set) {
                 let decision = access.with(|access| ruleset::decide(set, access));

@@ -33,6 +33,18 @@ pub enum Deed {
     Chmod(PathBuf),
     Utimes(PathBuf),
     Stat(PathBuf),
+    Unlink(PathBuf),
+    Rmdir(PathBuf),
+    Mkdir(PathBuf),
+    /// A pipe with a name.
+    Mknod(PathBuf),
+    Truncate(PathBuf),
+    /// To whom it belongs already.
+    Chown(PathBuf),
+    Setxattr(PathBuf),
+    /// The old name and the new one.
+    Rename(PathBuf, PathBuf),
+    Link(PathBuf, PathBuf),
     /// The words begin with `argv[0]`.
     Execute(PathBuf, Vec<Vec<u8>>),
     Socket {
@@ -40,21 +52,80 @@ pub enum Deed {
         kind: u16,
         protocol: u16,
     },
+    /// With a socket of its own, to or at this machine.
+    Peer(Call, Internet),
     /// `CAP_SYS_ADMIN`
     SetHostname,
     /// `CAP_SYS_BOOT`
     Reboot,
 }
 
+/// What is done with a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Bind,
+    Connect,
+    /// Without connecting.
+    Send,
+}
+
+/// Sockets that every kernel has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Internet {
+    /// IPv6.
+    pub six: bool,
+    /// TCP, else UDP.
+    pub stream: bool,
+}
+
+impl Call {
+    pub const ALL: [Self; 3] = [Self::Bind, Self::Connect, Self::Send];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Send => "send",
+        }
+    }
+}
+
+impl Deed {
+    /// The name on the line and the path, of what is done to one path.
+    fn of_path(&self) -> Option<(&'static str, &Path)> {
+        Some(match self {
+            Self::Read(path) => ("read", path),
+            Self::Write(path) => ("write", path),
+            Self::Chmod(path) => ("chmod", path),
+            Self::Utimes(path) => ("utimes", path),
+            Self::Stat(path) => ("stat", path),
+            Self::Unlink(path) => ("unlink", path),
+            Self::Rmdir(path) => ("rmdir", path),
+            Self::Mkdir(path) => ("mkdir", path),
+            Self::Mknod(path) => ("mknod", path),
+            Self::Truncate(path) => ("truncate", path),
+            Self::Chown(path) => ("chown", path),
+            Self::Setxattr(path) => ("setxattr", path),
+            _ => return None,
+        })
+    }
+}
+
 impl Request {
     pub fn to_line(&self) -> String {
         let mut line = format!("{} ", self.user);
         match &self.deed {
-            Deed::Read(path) => named(&mut line, "read", path),
-            Deed::Write(path) => named(&mut line, "write", path),
-            Deed::Chmod(path) => named(&mut line, "chmod", path),
-            Deed::Utimes(path) => named(&mut line, "utimes", path),
-            Deed::Stat(path) => named(&mut line, "stat", path),
+            Deed::Rename(old, new) => {
+                named(&mut line, "rename", old);
+                named(&mut line, "", new);
+            }
+            Deed::Link(old, new) => {
+                named(&mut line, "link", old);
+                named(&mut line, "", new);
+            }
+            Deed::Peer(call, Internet { six, stream }) => {
+                let _ = write!(line, "{} {} {}", call.name(), u8::from(*six), u8::from(*stream));
+            }
             Deed::Execute(path, words) => {
                 named(&mut line, "execute", path);
                 for word in words {
@@ -68,6 +139,11 @@ impl Request {
             }
             Deed::SetHostname => line.push_str("sethostname"),
             Deed::Reboot => line.push_str("reboot"),
+            deed => {
+                if let Some((name, path)) = deed.of_path() {
+                    named(&mut line, name, path);
+                }
+            }
         }
         line.push('\n');
         line
@@ -85,6 +161,15 @@ impl Request {
             "chmod" => Deed::Chmod(path()?),
             "utimes" => Deed::Utimes(path()?),
             "stat" => Deed::Stat(path()?),
+            "unlink" => Deed::Unlink(path()?),
+            "rmdir" => Deed::Rmdir(path()?),
+            "mkdir" => Deed::Mkdir(path()?),
+            "mknod" => Deed::Mknod(path()?),
+            "truncate" => Deed::Truncate(path()?),
+            "chown" => Deed::Chown(path()?),
+            "setxattr" => Deed::Setxattr(path()?),
+            "rename" => Deed::Rename(path()?, path()?),
+            "link" => Deed::Link(path()?, path()?),
             "execute" => Deed::Execute(path()?, words.map(read).collect::<Option<_>>()?),
             "socket" => {
                 let mut number = || words.next()?.parse().ok();
@@ -92,7 +177,15 @@ impl Request {
             }
             "sethostname" => Deed::SetHostname,
             "reboot" => Deed::Reboot,
-            _ => return None,
+            name => {
+                let call = Call::ALL.into_iter().find(|call| call.name() == name)?;
+                let mut truth = || match words.next()? {
+                    "0" => Some(false),
+                    "1" => Some(true),
+                    _ => None,
+                };
+                Deed::Peer(call, Internet { six: truth()?, stream: truth()? })
+            }
         };
         Some(Self { user, deed })
     }
@@ -133,6 +226,18 @@ mod tests {
             Deed::Chmod(path()),
             Deed::Utimes(path()),
             Deed::Stat(path()),
+            Deed::Unlink(path()),
+            Deed::Rmdir(path()),
+            Deed::Mkdir(path()),
+            Deed::Mknod(path()),
+            Deed::Truncate(path()),
+            Deed::Chown(path()),
+            Deed::Setxattr(path()),
+            Deed::Rename(path(), "/b".into()),
+            Deed::Link(path(), "/b".into()),
+            Deed::Peer(Call::Bind, Internet { six: true, stream: false }),
+            Deed::Peer(Call::Connect, Internet { six: false, stream: true }),
+            Deed::Peer(Call::Send, Internet { six: true, stream: true }),
             Deed::Execute(path(), vec![b"zz".to_vec(), Vec::new(), b"-a b".to_vec()]),
             Deed::Socket { family: 2, kind: 3, protocol: 262 },
             Deed::SetHostname,
@@ -146,7 +251,17 @@ mod tests {
 
     #[test]
     fn other_lines_are_no_requests() {
-        for line in ["", "0", "x read x2f", "0 fly x2f", "0 read 2f", "0 read x2g", "0 socket 1"] {
+        for line in [
+            "",
+            "0",
+            "x read x2f",
+            "0 fly x2f",
+            "0 read 2f",
+            "0 read x2g",
+            "0 socket 1",
+            "0 bind 2 0",
+            "0 link x2f",
+        ] {
             assert_eq!(Request::from_line(line), None, "{line}");
         }
     }

@@ -1,6 +1,15 @@
 //! `law`: whether the kernel programs decide by the law. Generated rules are put into force for a container, its
 //! programs attempt generated accesses, and every answer and every alert is compared with `ruleset::decide`.
 //!
+//! What is attempted: reading, writing, looking at metadata, executing; unlink, rename, link, mkdir, rmdir, mknod,
+//! truncate, chmod, chown, utimes, setxattr; sockets made, bound, connected and sent from; two capabilities.
+//!
+//! What is not drawn, and what covers it: presets, since who entered and where a program lies is the court's doing
+//! (cases `preset-*`); DNS queries, which need a server to ask (cases `dns-*`); rules on system calls, since subjects
+//! make calls of their own beside those that are attempted (cases `syscall-*`); listening and accepting (`net-*`); ACLs,
+//! flags and symbolic links (`read-only-*`, `owner-only-every-operation`, `terminal-only-every-operation`); hosts
+//! (`host-*`). Their meaning in images is drawn on the host by `test/matcher`.
+//!
 //! Enforces, so it is for the virtual machine: `cargo xtask prove` runs it there.
 #![forbid(unsafe_code)]
 

@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) directories: Vec<PathBuf>,
     /// All of them can be executed.
     pub(crate) files: Vec<PathBuf>,
+    program: PathBuf,
 }
 
 impl World {
@@ -33,21 +34,39 @@ impl World {
         fs::create_dir_all(ROOT)?;
         rustix::mount::mount("tmpfs", ROOT, "tmpfs", MountFlags::empty(), c"mode=0755")
             .context("mounting a root file system")?;
-        let world = Self::plan();
+        let world = Self { program: program.to_owned(), ..Self::plan() };
         for directory in &world.directories {
             let place = outside(directory);
             fs::create_dir_all(&place)?;
             fs::set_permissions(&place, fs::Permissions::from_mode(0o777))?;
         }
         for file in &world.files {
-            let place = outside(file);
-            fs::copy(program, &place).with_context(|| place.display().to_string())?;
-            fs::set_permissions(&place, fs::Permissions::from_mode(0o777))?;
+            world.restore(file)?;
         }
         Ok(world)
     }
 
-    fn plan() -> Self {
+    /// Takes away what has this name.
+    pub(crate) fn vacate(path: &Path) -> Result<()> {
+        let place = outside(path);
+        let gone = match fs::symlink_metadata(&place) {
+            Ok(found) if found.is_dir() => fs::remove_dir(&place),
+            Ok(_) => fs::remove_file(&place),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        gone.with_context(|| place.display().to_string())
+    }
+
+    /// A new file of this name, in place of whatever has it.
+    pub(crate) fn restore(&self, path: &Path) -> Result<()> {
+        Self::vacate(path)?;
+        let place = outside(path);
+        fs::copy(&self.program, &place).with_context(|| place.display().to_string())?;
+        Ok(fs::set_permissions(&place, fs::Permissions::from_mode(0o777))?)
+    }
+
+    pub(crate) fn plan() -> Self {
         let directories: Vec<PathBuf> = DIRECTORIES.iter().map(PathBuf::from).collect();
         let files = directories
             .iter()
@@ -56,7 +75,7 @@ impl World {
             })
             .filter(|path| !directories.contains(path))
             .collect();
-        Self { directories, files }
+        Self { directories, files, program: PathBuf::new() }
     }
 }
 

@@ -71,16 +71,15 @@ pub(super) fn definition(kind: Kind) -> Value {
     })
 }
 
+/// Those of the existing definitions: scripts count the columns of `kubectl get`.
 fn printer_columns(kind: Kind) -> Value {
     let selector = match kind {
         Kind::Container => ".spec.selector.matchLabels",
         Kind::Cluster => ".spec.selector.matchExpressions",
         Kind::Host | Kind::Network => ".spec.nodeSelector.matchLabels",
     };
-    let enforced = format!(".status.conditions[?(@.type==\"{}\")].status", status::ENFORCED);
     json!([
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-        {"name": "Enforced", "type": "string", "jsonPath": enforced},
         {"name": "Action", "type": "string", "jsonPath": ".spec.action", "priority": 10},
         {"name": "Selector", "type": "string", "jsonPath": selector, "priority": 10},
     ])

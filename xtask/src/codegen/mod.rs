@@ -3,6 +3,8 @@
 
 mod crds;
 mod reference;
+#[cfg(test)]
+mod reference_tests;
 mod status;
 #[cfg(test)]
 mod tests;

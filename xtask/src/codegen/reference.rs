@@ -11,6 +11,7 @@ use super::{crds, status};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 const DIFFERENCES: &str = include_str!("differences.md");
+const PENDING: &str = include_str!("../../../test/cases/pending.txt");
 /// Longer lists of names are not recited.
 const LISTED: usize = 48;
 
@@ -40,6 +41,8 @@ struct Entry {
     kinds: Vec<Kind>,
     places: Vec<String>,
     heading: String,
+    /// Why it is accepted and not enforced.
+    pending: Option<String>,
 }
 
 impl Entry {
@@ -76,9 +79,26 @@ fn entries() -> Vec<Entry> {
         {
             let _ = write!(heading, " of {kind}");
         }
-        entries.push(Entry { field: described.field, kinds, places, heading });
+        let pending = pending(described.field, kinds.first().copied());
+        entries.push(Entry { field: described.field, kinds, places, heading, pending });
     }
     entries
+}
+
+/// A field is pending if nothing of its example is enforced, or if its case waits.
+fn pending(field: &Field, kind: Option<Kind>) -> Option<String> {
+    let indented = field.example.replace('\n', "\n  ");
+    let example = format!("kind: {}\nmetadata: {{name: example}}\nspec:\n  {indented}\n", kind?);
+    let policies = policy::parse(&example, field.name).policies;
+    let policy = policies.first().filter(|policy| policy.is_wholly_unenforced());
+    let reason = policy.and_then(|policy| policy.not_enforced_yet().into_iter().next());
+    reason.map(|(_, reason)| reason).or_else(|| waiting(field.case))
+}
+
+/// Why a case waits, of those that do.
+pub(super) fn waiting(case: &str) -> Option<String> {
+    let lines = PENDING.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(name, _)| *name == case).map(|(_, reason)| reason.to_owned()).next()
 }
 
 fn kinds() -> String {
@@ -113,12 +133,13 @@ fn outline(
         object.fields.iter().filter_map(described).partition(|described| described.is_attribute());
     for described in others {
         let field = described.field;
+        let pending = if described.pending.is_some() { ", not enforced yet" } else { "" };
         let needed = if field.presence == Presence::Optional { "" } else { ", needed" };
         let inner = field.object().filter(|_| !outlined.iter().any(|f| std::ptr::eq(*f, field)));
         let above = if inner.is_none() && field.object().is_some() { ", as above" } else { "" };
         let _ = writeln!(
             page,
-            "{indent}- {}: {}{needed}{above}",
+            "{indent}- {}: {}{needed}{pending}{above}",
             described.link(),
             holds(&field.value)
         );
@@ -146,7 +167,7 @@ pub(super) fn anchor(heading: &str) -> String {
 }
 
 fn section(described: &Entry) -> String {
-    let Entry { field, kinds, places, heading } = described;
+    let Entry { field, kinds, places, heading, pending } = described;
     let mut text = format!("\n### {heading}\n\n{}\n", field.meaning);
     let mut facts = vec![holds(&field.value)];
     if field.presence != Presence::Optional {
@@ -170,9 +191,18 @@ fn section(described: &Entry) -> String {
         let others: Vec<String> = others.iter().map(|place| format!("`{place}`")).collect();
         let _ = write!(text, " Also {}.", others.join(", "));
     }
+    if let Some(reason) = pending {
+        let _ = write!(text, "\n\n**Accepted, not enforced yet**: {reason}.");
+    }
     let example = field.example.replace('\n', "\n  ");
+    let case = field.case;
+    let shows = match (pending, waiting(case)) {
+        (None, _) => "",
+        (Some(_), None) => " (shows that it is read)",
+        (Some(_), Some(_)) => " (waits until it is enforced)",
+    };
     let _ =
-        write!(text, "\n\n```yaml\nspec:\n  {example}\n```\n\nBehaviour case: `{}`\n", field.case);
+        write!(text, "\n\n```yaml\nspec:\n  {example}\n```\n\nBehaviour case: `{case}`{shows}\n");
     text
 }
 
@@ -214,8 +244,9 @@ fn capitalised(text: &str) -> String {
 
 fn state() -> String {
     let mut text = "\n## What became of a policy\n\n\
-         Objects in Kubernetes have a `status` for it, a subresource that the product alone writes. Elsewhere `karmor \
-         probe` shows the same states.\n\n| field | content |\n|---|---|\n"
+         `karmor probe` and the answer to `karmor vm policy add` tell the state of each policy, with reasons. The \
+         definitions for Kubernetes have a `status` for the same; nothing writes it yet, since the agent does not \
+         watch Kubernetes. Its fields:\n\n| field | content |\n|---|---|\n"
         .to_owned();
     for (name, meaning) in status::FIELDS {
         let _ = writeln!(text, "| `status.{name}` | {meaning} |");

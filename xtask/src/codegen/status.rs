@@ -1,13 +1,9 @@
-//! The `status` of a policy: what became of it, as controllers and agents write it.
+//! The `status` of a policy: what became of it. The definitions have its fields; nothing writes them yet.
 
 use serde_json::{Value, json};
 
-/// The condition that tells whether all of a policy is in force on all nodes that it concerns.
-pub(super) const ENFORCED: &str = "Enforced";
-
-/// The states of a policy on a node, worst last.
-pub(super) const STATES: [&str; 5] =
-    ["Enforced", "Partial", "NotEnforced", "NotEnabled", "Invalid"];
+/// The states of a policy on a node, as the agent tells them.
+pub(super) const STATES: [&str; 4] = ["Enforced", "Partial", "NotEnforced", "NotEnabled"];
 
 /// Fields of `status`, for the reference: name and meaning.
 pub(super) const FIELDS: [(&str, &str); 5] = [
@@ -28,7 +24,7 @@ pub(super) fn schema() -> Value {
     let states = format!("One of {}.", STATES.join(", "));
     json!({
         "type": "object",
-        "description": "What became of the policy. Written by the product alone.",
+        "description": "What became of the policy. Nothing writes it yet.",
         "properties": {
             "observedGeneration": {
                 "type": "integer",

@@ -75,6 +75,12 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Libtest,
         ),
         step(
+            "fuzz-targets",
+            "the fuzz targets compile, with the versions that are locked",
+            cargo("check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz"),
+            Voice::Status,
+        ),
+        step(
             "dependencies",
             "their licences, duplicates and sources",
             Work::Deny(words("check --hide-inclusion-graph bans licenses sources")),

@@ -1,7 +1,7 @@
 //! Accesses as they are asked about on the command line.
 
 use clap::Args;
-use policy::Capability;
+use policy::{Capability, Preset, syscall};
 use ruleset::{FileOperation, OwnedAccess, OwnedObject, Socket};
 
 use super::context::Filesystem;
@@ -12,6 +12,10 @@ use crate::failure::Advised;
 pub(super) struct AccessOptions {
     #[command(flatten)]
     object: ObjectOptions,
+    /// The path that the system call concerns
+    #[arg(long, value_name = "PATH", requires = "syscall",
+          conflicts_with_all = ["exec", "read", "write", "stat", "socket", "dns", "capability", "preset"])]
+    on: Option<String>,
     /// The program that acts
     #[arg(long, value_name = "EXECUTABLE")]
     from: Option<String>,
@@ -53,6 +57,12 @@ struct ObjectOptions {
     /// Using a capability, such as `net_raw`
     #[arg(long, value_name = "NAME", value_parser = capability, help_heading = "Access")]
     capability: Option<Capability>,
+    /// Doing what a preset watches for, such as `filelessExec`
+    #[arg(long, value_name = "NAME", value_parser = preset, help_heading = "Access")]
+    preset: Option<Preset>,
+    /// Making a system call, such as `ptrace`; --on names the path that it concerns
+    #[arg(long, value_name = "NAME", value_parser = call, help_heading = "Access")]
+    syscall: Option<&'static str>,
 }
 
 /// An access with what is not known about it.
@@ -73,30 +83,7 @@ impl AccessOptions {
             }
             found.into_bytes()
         };
-        let ObjectOptions { exec, read, write, stat, socket, dns, capability } = &self.object;
-        let mut object = None;
-        if let Some(path) = exec {
-            check(path)?;
-            let path = canonical(path, filesystem.program(path, &self.args));
-            let args = self.args.iter().map(|arg| arg.clone().into_bytes()).collect();
-            object = Some(OwnedObject::Execute { path: Some(path), args });
-        }
-        for (path, operation) in [
-            (read, FileOperation::Read),
-            (write, FileOperation::Change),
-            (stat, FileOperation::Metadata),
-        ] {
-            if let Some(path) = path {
-                check(path)?;
-                let path = canonical(path, filesystem.file(path));
-                object = Some(OwnedObject::File { path, operation });
-            }
-        }
-        object = object
-            .or(socket.map(OwnedObject::Socket))
-            .or(dns.as_ref().map(|name| OwnedObject::Dns(Some(name.clone().into_bytes()))))
-            .or(capability.map(|capability| OwnedObject::Capability(capability.0)));
-        let Some(object) = object else { anyhow::bail!("no access to explain") };
+        let object = self.object(filesystem, &mut canonical)?;
         let subject = match &self.from {
             Some(path) => {
                 check(path)?;
@@ -110,6 +97,47 @@ impl AccessOptions {
             owner_open: by_owner && !self.owner && !self.not_owner,
             renamed,
         })
+    }
+}
+
+impl AccessOptions {
+    /// `canonical` takes a path as written and what it leads to.
+    fn object(
+        &self,
+        filesystem: &Filesystem,
+        canonical: &mut dyn FnMut(&str, String) -> Vec<u8>,
+    ) -> anyhow::Result<OwnedObject> {
+        let asked = &self.object;
+        if let Some(path) = &asked.exec {
+            check(path)?;
+            let path = canonical(path, filesystem.program(path, &self.args));
+            let args = self.args.iter().map(|arg| arg.clone().into_bytes()).collect();
+            return Ok(OwnedObject::Execute { path: Some(path), args });
+        }
+        let mut file = |path: &str| -> anyhow::Result<Vec<u8>> {
+            check(path)?;
+            Ok(canonical(path, filesystem.file(path)))
+        };
+        for (path, operation) in [
+            (&asked.read, FileOperation::Read),
+            (&asked.write, FileOperation::Change),
+            (&asked.stat, FileOperation::Metadata),
+        ] {
+            if let Some(path) = path {
+                return Ok(OwnedObject::File { path: file(path)?, operation });
+            }
+        }
+        if let Some(name) = asked.syscall {
+            let path = self.on.as_deref().map(file).transpose()?;
+            return Ok(OwnedObject::Syscall { name: name.to_owned(), path });
+        }
+        let dns = |name: &String| OwnedObject::Dns(Some(name.clone().into_bytes()));
+        let capability = |capability: Capability| OwnedObject::Capability(capability.0);
+        let object = (asked.socket.map(OwnedObject::Socket))
+            .or(asked.dns.as_ref().map(dns))
+            .or(asked.capability.map(capability))
+            .or(asked.preset.map(OwnedObject::Preset));
+        object.ok_or_else(|| anyhow::anyhow!("no access to explain"))
     }
 }
 
@@ -142,6 +170,18 @@ fn dns_name(name: &str) -> Result<String, String> {
 
 fn capability(name: &str) -> Result<Capability, String> {
     Capability::parse(name).ok_or_else(|| format!("`{name}` is no capability; `net_raw` is one"))
+}
+
+fn preset(name: &str) -> Result<Preset, String> {
+    let known = Preset::ALL.into_iter().find(|preset| preset.as_str().eq_ignore_ascii_case(name));
+    known.ok_or_else(|| {
+        format!("`{name}` is no preset; use {}", Preset::ALL.map(Preset::as_str).join(", "))
+    })
+}
+
+fn call(name: &str) -> Result<&'static str, String> {
+    let known = syscall::canonical(name);
+    known.ok_or_else(|| format!("`{name}` is no system call of Linux; `ptrace` is one"))
 }
 
 /// Family, type and protocol of what people call by one word.
@@ -223,6 +263,14 @@ mod tests {
         assert_eq!(socket("packet/raw"), Ok(Socket { family: 17, kind: 3, protocol: 0 }));
         assert!(socket("tcpp").unwrap_err().starts_with("use tcp"));
         assert!(socket("inet/strem").unwrap_err().contains("`strem`"));
+    }
+
+    #[test]
+    fn presets_and_calls_by_name() {
+        assert_eq!(preset("filelessexec"), Ok(Preset::FilelessExec));
+        assert!(preset("fileless").unwrap_err().contains("protectProc"));
+        assert_eq!(call("PTRACE"), Ok("ptrace"));
+        assert!(call("ptracee").is_err());
     }
 
     #[test]

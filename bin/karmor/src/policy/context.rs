@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use policy::{PathObject, Policy};
+use policy::{ExpressionKey, PathObject, Policy};
 use ruleset::{Links, Postures, RuleSet, Workload, WorkloadKind, build, select, wanted_links};
 use workload::Root;
 
@@ -61,8 +61,13 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 impl ContextOptions {
-    /// `None` if nothing is said about the workload.
-    pub(super) fn workload(&self) -> Option<Workload> {
+    /// `None` if nothing is said about the workload. Its namespace, if not given, is where most policies select it,
+    /// which a note then says.
+    pub(super) fn workload(
+        &self,
+        policies: &[Policy],
+        notes: &mut Vec<String>,
+    ) -> Option<Workload> {
         let labels: BTreeMap<String, String> = self.labels.iter().cloned().collect();
         if let Some(name) = &self.host {
             let mut host = workload::host(name);
@@ -72,13 +77,60 @@ impl ContextOptions {
         if labels.is_empty() && self.namespace.is_none() && self.container.is_none() {
             return None;
         }
-        Some(Workload {
+        let workload = Workload {
             kind: WorkloadKind::Container,
             name: self.container.clone().unwrap_or_else(|| CONTAINER.to_owned()),
             namespace: self.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
             labels,
+        };
+        Some(if self.namespace.is_some() {
+            workload
+        } else {
+            in_likely_namespace(&workload, policies, notes)
         })
     }
+}
+
+/// The workload in the namespace where most of the policies select it; in the usual one if no other has more.
+fn in_likely_namespace(
+    workload: &Workload,
+    policies: &[Policy],
+    notes: &mut Vec<String>,
+) -> Workload {
+    let mut best = (selecting(policies, workload), workload.clone());
+    let mut others = BTreeSet::new();
+    for namespace in namespaces(policies) {
+        let there = Workload { namespace, ..workload.clone() };
+        let count = selecting(policies, &there);
+        if count > 0 && there.namespace != NAMESPACE {
+            others.insert(there.namespace.clone());
+        }
+        if count > best.0 {
+            best = (count, there);
+        }
+    }
+    let (_, workload) = best;
+    let taken = workload.namespace.clone();
+    others.remove(&taken);
+    if taken != NAMESPACE {
+        notes.push(format!("namespace {taken} is that of policies that select this workload (--namespace names another)"));
+    }
+    if !others.is_empty() {
+        let others: Vec<String> = others.into_iter().collect();
+        let others = others.join(", ");
+        notes.push(format!(
+            "policies select such a workload in other namespaces as well: {others} (--namespace)"
+        ));
+    }
+    workload
+}
+
+/// All that the policies name.
+fn namespaces(policies: &[Policy]) -> BTreeSet<String> {
+    let own = policies.iter().filter_map(|policy| policy.id.namespace.clone());
+    let expressions = policies.iter().flat_map(|policy| &policy.spec.selector.expressions);
+    let named = expressions.filter(|expression| expression.key == ExpressionKey::Namespace);
+    own.chain(named.flat_map(|expression| expression.values.iter().cloned())).collect()
 }
 
 /// A workload that as many of the policies select as one workload can be selected by.

@@ -1,5 +1,7 @@
 //! `karmor policy diff`: what two sets of policies decide differently, exactly, with a witness for each difference.
 
+mod written;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::{self, Write},
@@ -15,6 +17,7 @@ use ruleset::{
 };
 use serde_json::{Value, json};
 
+use self::written::Rewritten;
 use super::{
     Outcome,
     context::{Surroundings, rules},
@@ -75,6 +78,8 @@ type Party = Option<Origin>;
 
 struct Comparison {
     groups: Vec<Group>,
+    /// Differences in what `decide` does not know.
+    rewritten: Vec<Rewritten>,
     workloads: usize,
     complete: bool,
 }
@@ -85,7 +90,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Outcome> {
     // Of one file system, whichever policies ask about it.
     let links = filesystem.links(sets.iter().flat_map(|set| &set.policies));
     let comparison = compare(&sets, &links, options)?;
-    let differs = !comparison.groups.is_empty();
+    let differs = !comparison.is_empty();
     if !differs && !comparison.complete {
         let hint = "compare fewer policies at a time, or simpler selectors";
         let message = "the selectors tell more workloads apart than can be followed, and those that were do not differ";
@@ -151,7 +156,12 @@ fn compare(sets: &[PolicySet; 2], links: &Links, options: &Options) -> anyhow::R
             words::workload(&group.workload),
         )
     });
-    Ok(Comparison { groups, workloads: found.classes.len(), complete: found.complete })
+    Ok(Comparison {
+        groups,
+        rewritten: written::compare(sets, options.alerts),
+        workloads: found.classes.len(),
+        complete: found.complete,
+    })
 }
 
 /// Indices of the policies that are not the same on both sides. Only workloads that one of them selects can differ.
@@ -227,8 +237,7 @@ fn notes(sets: &[PolicySet; 2], comparison: &Comparison, links_known: bool) -> V
             "links are not resolved: paths count as written (--root DIR follows them)".into(),
         );
     }
-    let reasons: BTreeSet<String> = sets.iter().flat_map(PolicySet::not_judged).collect();
-    notes.extend(reasons.into_iter().map(|reason| format!("not compared: {reason}")));
+    notes.extend(sets.iter().flat_map(PolicySet::remarks));
     notes
 }
 
@@ -239,34 +248,48 @@ fn text(
     limit: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let groups = &comparison.groups;
-    if groups.is_empty() {
+    let Comparison { groups, rewritten, .. } = comparison;
+    let all = groups.len() + rewritten.len();
+    if all == 0 {
         writeln!(out, "{PERMITTED}equivalent{PERMITTED:#}")?;
     }
-    let shown = if limit == 0 { groups.len() } else { limit.min(groups.len()) };
-    for group in &groups[..shown] {
+    let shown = if limit == 0 { all } else { limit.min(all) };
+    for group in groups.iter().take(shown) {
         group.text(sets, out)?;
     }
-    if !groups.is_empty() {
-        let count = |change| groups.iter().filter(|group| group.change == change).count();
-        let counts: Vec<String> = Change::ALL
-            .into_iter()
-            .filter(|change| count(*change) > 0)
-            .map(|change| format!("{} {}", count(change), change.word()))
-            .collect();
-        let rest = groups.len() - shown;
+    for difference in rewritten.iter().take(shown.saturating_sub(groups.len())) {
+        difference.text(sets, out)?;
+    }
+    if all > 0 {
+        let rest = all - shown;
         let more = if rest > 0 {
             format!("; {rest} not shown (--limit 0 shows all)")
         } else {
             String::new()
         };
-        let all = words::count(groups.len(), "difference");
-        writeln!(out, "{all}: {}{more}", counts.join(", "))?;
+        writeln!(out, "{}: {}{more}", words::count(all, "difference"), comparison.counts())?;
     }
     for note in notes {
         writeln!(out, "{FAINT}note: {note}{FAINT:#}")?;
     }
     Ok(())
+}
+
+impl Comparison {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.rewritten.is_empty()
+    }
+
+    /// `1 newly permitted, 2 added`
+    fn counts(&self) -> String {
+        let decided = Change::ALL.map(|change| {
+            (self.groups.iter().filter(|group| group.change == change).count(), change.word())
+        });
+        let written = Rewritten::WORDS
+            .map(|word| (self.rewritten.iter().filter(|one| one.word() == word).count(), word));
+        let counts = decided.into_iter().chain(written).filter(|(count, _)| *count > 0);
+        counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Change {
@@ -340,9 +363,11 @@ impl Group {
 }
 
 fn json(comparison: &Comparison, sets: &[PolicySet; 2], notes: &[String]) -> Value {
+    let decided = comparison.groups.iter().map(|group| group.json(sets));
+    let written = comparison.rewritten.iter().map(|difference| difference.json(sets));
     json!({
-        "equivalent": comparison.groups.is_empty(),
-        "differences": comparison.groups.iter().map(|group| group.json(sets)).collect::<Vec<_>>(),
+        "equivalent": comparison.is_empty(),
+        "differences": decided.chain(written).collect::<Vec<_>>(),
         "workloadClasses": comparison.workloads,
         "complete": comparison.complete,
         "notes": notes,

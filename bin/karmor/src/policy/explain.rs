@@ -8,8 +8,8 @@ use std::{
 use anstream::AutoStream;
 use clap::Args;
 use ruleset::{
-    Explanation, Flip, Ground, OwnedAccess, Part, Rank, RuleSet, Silence, Workload, decide,
-    explain, flip,
+    Explanation, Flip, Ground, OwnedAccess, OwnedObject, Part, Rank, RuleSet, Silence, Workload,
+    WorkloadKind, decide, explain, flip,
 };
 use serde_json::{Value, json};
 
@@ -56,16 +56,23 @@ struct Told<'t> {
 pub(super) fn run(options: &Options) -> anyhow::Result<Outcome> {
     let set = PolicySet::read(&options.policies)?;
     let filesystem = options.context.surroundings.filesystem()?;
-    let given = options.context.workload();
+    let mut notes = vec![];
+    let given = options.context.workload(&set.policies, &mut notes);
     let chosen = given.is_none();
     let Some(workload) = given.or_else(|| most_selected(&set.policies)) else {
         let hint = "name the workload with --labels, --namespace, --container or --host";
         return Err(Advised::new("no workload can be selected by these policies", hint).into());
     };
     let asked = options.access.access(&filesystem)?;
+    if let (OwnedObject::Preset(_), WorkloadKind::Host) = (&asked.access.object, workload.kind) {
+        let hint = "leave out --host, or ask about an access that the preset is meant to stop";
+        return Err(
+            Advised::new("presets are for containers; host policies have none", hint).into()
+        );
+    }
     let links = filesystem.links(&set.policies);
     let rules = rules(&set.policies, &workload, &options.context.surroundings, &links)?;
-    let mut notes = notes(&asked, &rules, &set, &workload);
+    notes.extend(self::notes(&asked, &rules, &set, &workload));
     if !filesystem.is_known() {
         notes.push(
             "links are not resolved: paths count as written (--root DIR follows them)".into(),
@@ -114,6 +121,7 @@ fn notes(asked: &Asked, rules: &RuleSet, set: &PolicySet, workload: &Workload) -
         let (verdict, _) = words::verdict(decision(&terminal));
         notes.push(format!("from a terminal it is {verdict} (--tty)"));
     }
+    notes.extend(set.remarks());
     notes.extend(set.not_judged().into_iter().map(|reason| format!("not considered: {reason}")));
     notes
 }

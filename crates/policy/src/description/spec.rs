@@ -117,15 +117,15 @@ static PRESET_ACTION: Field = Field::new(
     Value::Name(actions, Spelling::AnyCaseOrEmpty),
     "`Audit` permits and alerts. Anything else denies, `Allow` included.",
     "presets:\n- name: exec\n  action: Audit",
-    "preset-exec-block",
+    "preset-audit-block-and-tiers",
 )
 .or_else("that of the spec, else `Block`");
 
 static APPARMOR: Field = Field::new(
     "apparmor",
     Value::Text,
-    "Rules in AppArmor's own language, added to the workload's profile as they stand. Other enforcers cannot express \
-     them; the policy's state then says so.",
+    "Rules in AppArmor's own language, for the workload's profile as they stand. No other enforcer can express them, \
+     and the one for AppArmor is not there yet; the policy's state says so.",
     "apparmor: |\n  deny /srv/closed.txt rw,",
     "native-apparmor-text",
 );

@@ -10,20 +10,25 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{CString, OsStr},
     fs,
     io::{self, BufRead as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result, bail};
-use law::{APPLET, Deed, OTHER_USER, READY, Request, SERVE};
+use law::{APPLET, Call, Deed, Internet, OTHER_USER, READY, Request, SERVE};
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{CWD, FileType, Mode, OFlags, XattrFlags},
     mount::{MountPropagationFlags, UnmountFlags},
+    net::{self, AddressFamily, SendFlags, SocketType},
 };
+
+/// Of a service that no machine has any more.
+const UNUSED_PORT: u16 = 9;
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -101,9 +106,21 @@ fn perform(deed: &Deed) -> io::Result<()> {
         Deed::Utimes(path) => {
             let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
             let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
-            Ok(rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::empty())?)
+            Ok(rustix::fs::utimensat(CWD, path, &times, rustix::fs::AtFlags::empty())?)
         }
         Deed::Stat(path) => fs::metadata(path).map(drop),
+        Deed::Unlink(path) => fs::remove_file(path),
+        Deed::Rmdir(path) => fs::remove_dir(path),
+        Deed::Mkdir(path) => fs::create_dir(path),
+        Deed::Mknod(path) => Ok(rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0)?),
+        Deed::Truncate(path) => truncate(path),
+        Deed::Chown(path) => std::os::unix::fs::chown(path, Some(0), None),
+        Deed::Setxattr(path) => {
+            Ok(rustix::fs::setxattr(path, "user.law", b"1", XattrFlags::empty())?)
+        }
+        Deed::Rename(old, new) => fs::rename(old, new),
+        Deed::Link(old, new) => fs::hard_link(old, new),
+        Deed::Peer(call, internet) => peer(*call, *internet),
         Deed::Execute(path, words) => execute(path, words),
         Deed::Socket { family, kind, protocol } => {
             socket((*family).into(), (*kind).into(), (*protocol).into())
@@ -124,6 +141,29 @@ fn execute(path: &Path, words: &[Vec<u8>]) -> io::Result<()> {
     command.arg0(OsStr::from_bytes(first)).env_clear();
     command.args(rest.iter().map(|word| OsStr::from_bytes(word)));
     command.status().map(drop)
+}
+
+/// The call itself: opening the file first would be another access.
+fn truncate(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends in a zero byte and lives as long as the call.
+    answered(unsafe { libc::syscall(libc::SYS_truncate, path.as_ptr(), 0) })
+}
+
+/// Nobody listens there; a refusal of that kind is none of ours.
+fn peer(call: Call, Internet { six, stream }: Internet) -> io::Result<()> {
+    let family = if six { AddressFamily::INET6 } else { AddressFamily::INET };
+    let kind = if stream { SocketType::STREAM } else { SocketType::DGRAM };
+    let socket = net::socket(family, kind, None)?;
+    let port = if call == Call::Bind { 0 } else { UNUSED_PORT };
+    let here: IpAddr = if six { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+    let address = SocketAddr::new(here, port);
+    match call {
+        Call::Bind => net::bind(&socket, &address)?,
+        Call::Connect => net::connect(&socket, &address)?,
+        Call::Send => drop(net::sendto(&socket, b"law", SendFlags::NOSIGNAL, &address)?),
+    }
+    Ok(())
 }
 
 fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<()> {

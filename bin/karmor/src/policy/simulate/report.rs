@@ -149,6 +149,7 @@ impl Report {
                 "links are not resolved: rules hold for paths as written (--root DIR follows them)";
             self.notes.push(note.to_owned());
         }
+        self.notes.extend(set.remarks());
         let reasons = set.not_judged().into_iter();
         self.notes.extend(reasons.map(|reason| format!("not considered: {reason}")));
     }
