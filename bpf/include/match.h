@@ -80,10 +80,11 @@ static __always_inline int match_socket(__u32 family, __u32 type, __u32 protocol
 	if (family == 17)
 		return SOCKET_CLASS(SOCKET_FAMILY_PACKET, kind, 0);
 	/* Elsewhere a raw socket is raw, and no matter of any other rule; AF_UNIX and AF_NETLINK have none of that kind. */
-	if (family != 2 && family != 10)
-		return type == 3 && family != 1 && family != 16 ?
-			       SOCKET_CLASS(SOCKET_FAMILY_OTHER, kind, 0) :
-			       -1;
+	if (family != 2 && family != 10) {
+		if (type != 3 || family == 1 || family == 16)
+			return -1;
+		return SOCKET_CLASS(SOCKET_FAMILY_OTHER, kind, 0);
+	}
 	switch (protocol) {
 	case 0:
 		protocol = type == 1 ? 1 : type == 2 ? 2 : type == 5 ? 5 : 0;

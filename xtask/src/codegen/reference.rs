@@ -6,6 +6,7 @@ use policy::{
     Kind,
     description::{Field, Object, Presence, Spelling, Value as Content, every_field},
 };
+use ruleset::{EnforcerKind, account};
 
 use super::{crds, status};
 
@@ -90,9 +91,10 @@ fn pending(field: &Field, kind: Option<Kind>) -> Option<String> {
     let indented = field.example.replace('\n', "\n  ");
     let example = format!("kind: {}\nmetadata: {{name: example}}\nspec:\n  {indented}\n", kind?);
     let policies = policy::parse(&example, field.name).policies;
-    let policy = policies.first().filter(|policy| policy.is_wholly_unenforced());
-    let reason = policy.and_then(|policy| policy.not_enforced_yet().into_iter().next());
-    reason.map(|(_, reason)| reason).or_else(|| waiting(field.case))
+    let rules = policies.first().map(|policy| account(policy, EnforcerKind::Bpf));
+    let rules = rules.filter(|rules| rules.iter().all(|rule| !rule.holds_in_part));
+    let reason = rules.iter().flatten().find_map(|rule| rule.standing.reason());
+    reason.map(str::to_owned).or_else(|| waiting(field.case))
 }
 
 /// Why a case waits, of those that do.
