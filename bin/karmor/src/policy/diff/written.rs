@@ -12,7 +12,7 @@ use policy::{
     Action, Attributes, Direction, Expression, ExpressionKey, FirewallLevel, FirewallPort,
     FirewallProtocol, FirewallRule, Kind, Operator, Place, Policy, Selector,
 };
-use ruleset::Origin;
+use ruleset::{EnforcerKind, Origin, Standing, account};
 use serde_json::{Value, json};
 
 use crate::policy::{
@@ -98,9 +98,9 @@ fn statements(set: &PolicySet, alerts: bool) -> Vec<Statement> {
 fn of_policy(policy: &Policy, alerts: bool) -> Vec<Statement> {
     let spec = &policy.spec;
     let selector = selector(&spec.selector);
-    let reasons = policy.not_enforced_yet();
+    let accounts = account(policy, EnforcerKind::Bpf);
     let statement = |place: &Place, attributes: &Attributes, content: Content| {
-        let reason = reasons.iter().find(|(at, _)| at == place);
+        let standing = accounts.iter().find(|rule| rule.place == *place).map(|rule| &rule.standing);
         let alert = alerts.then(|| (attributes.clone(), policy.id.name.clone()));
         Statement {
             meaning: Meaning {
@@ -119,7 +119,7 @@ fn of_policy(policy: &Policy, alerts: bool) -> Vec<Statement> {
                 tags: attributes.tags.clone(),
                 message: attributes.message.clone(),
             },
-            reason: reason.map(|(_, reason)| reason.clone()).unwrap_or_default(),
+            reason: standing.and_then(Standing::reason).unwrap_or_default().to_owned(),
         }
     };
     let native = spec.apparmor.iter().map(|text| {
