@@ -15,9 +15,15 @@ struct move {
 	__u16 operation;
 };
 
-static __always_inline bool is_directory(__u64 dentry)
+static __always_inline const struct inode *inode_of(const struct target *t)
 {
-	return (BPF_CORE_READ((struct dentry *)dentry, d_inode, i_mode) & S_IFMT) == S_IFDIR;
+	const struct dentry *dentry = (const struct dentry *)t->dentry;
+	return BPF_CORE_READ(dentry, d_inode);
+}
+
+static __always_inline bool is_directory(const struct inode *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR;
 }
 
 /* The rule that forbids it; RULE_NONE. What has no path is under no rule. */
@@ -28,7 +34,7 @@ static __always_inline __u32 forbids(const struct target *from, const struct tar
 		return RULE_NONE;
 	if (from->status != WALK_OK || to->status != WALK_OK)
 		return RULE_UNRESOLVED;
-	return match_move(base, IMAGE_MAP(base), from->row, to->row, is_directory(from->dentry));
+	return match_move(base, IMAGE_MAP(base), from->row, to->row, is_directory(inode_of(from)));
 }
 
 /* 0, or a negative errno, which is reported. Both names have been resolved. */
@@ -39,6 +45,7 @@ __noinline int moved(struct move *m)
 	__u32 rule = forbids(&m->from, &m->to);
 	if (rule == RULE_NONE)
 		return 0;
+	const struct inode *inode = inode_of(&m->from);
 	struct report *r = new_report(RECORD_ALERT, m->operation, m->image);
 	if (!r)
 		return -EACCES;
@@ -46,7 +53,7 @@ __noinline int moved(struct move *m)
 	r->mnt = m->from.mnt;
 	r->rule = rule;
 	r->result = -EACCES;
-	r->owner = BPF_CORE_READ((struct dentry *)m->from.dentry, d_inode, i_uid.val);
+	r->owner = BPF_CORE_READ(inode, i_uid.val);
 	r->flags = rule == RULE_UNRESOLVED ? RECORD_UNRESOLVED : 0;
 	report();
 	return -EACCES;

@@ -78,9 +78,7 @@ pub(crate) struct Futures {
 
 impl Futures {
     pub(crate) fn of(minimal: &Minimal, signatures: &[Signature], columns: usize) -> Self {
-        let of_row: Vec<Signature> = (minimal.outputs.iter())
-            .map(|&output| signatures[(output & ROW_CLASS_MASK) as usize])
-            .collect();
+        let of_row = signatures_of_rows(minimal, signatures, columns);
         let outputs: Vec<u32> = of_row.iter().map(|signature| signature.number).collect();
         let mut parts = coarsest(&outputs, &minimal.successors, columns);
         let mut first = vec![];
@@ -110,6 +108,25 @@ impl Futures {
         }
         Self { parts, rules }
     }
+}
+
+/// What no path leads to has classes of another kind; it is taken for what no rule names.
+fn signatures_of_rows(
+    minimal: &Minimal,
+    signatures: &[Signature],
+    columns: usize,
+) -> Vec<Signature> {
+    let mut of_row = vec![None; minimal.outputs.len()];
+    let mut waiting = vec![minimal.start as usize];
+    while let Some(row) = waiting.pop() {
+        if of_row[row].is_none() {
+            let class = minimal.outputs[row] & ROW_CLASS_MASK;
+            of_row[row] = Some(signatures[class as usize]);
+            let next = &minimal.successors[row * columns..][..columns];
+            waiting.extend(next.iter().map(|&next| next as usize));
+        }
+    }
+    of_row.into_iter().map(|signature| signature.unwrap_or(signatures[0])).collect()
 }
 
 /// Breadth first, so that what is without a rule gets that of the nearest part behind it.
