@@ -1,6 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Changes that name their object by path: creating, removing, renaming, linking, truncating, mode and owner. */
-#include "guard.h"
+#include "below.h"
+
+/* `row` is that of the object's path, 0 if it is not known yet. */
+static __always_inline int judge_change(const struct subject *s, __u64 mnt, __u64 dentry,
+					const struct inode *owner, __u32 row, __u16 operation)
+{
+	struct access a = {
+		.base = s->base,
+		.image = s->image,
+		.dentry = dentry,
+		.mnt = mnt,
+		.owner = (__u64)owner,
+		.change = 1,
+		.row = row,
+		.operation = operation,
+	};
+	return guard(&a) ? -EACCES : 0;
+}
 
 static __always_inline int change(const struct vfsmount *mnt, struct dentry *dentry,
 				  const struct inode *owner, __u16 operation)
@@ -8,16 +25,7 @@ static __always_inline int change(const struct vfsmount *mnt, struct dentry *den
 	struct subject s = {};
 	if (!governed(&s))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)mnt,
-		.owner = (__u64)owner,
-		.change = 1,
-		.operation = operation,
-	};
-	return guard(&a) ? -EACCES : 0;
+	return judge_change(&s, (__u64)mnt, (__u64)dentry, owner, 0, operation);
 }
 
 /* A new name: the directory's owner counts. */
@@ -62,26 +70,50 @@ int BPF_PROG(on_rmdir, const struct path *dir, struct dentry *dentry, int ret)
 	return ret ? ret : alter(dir, dentry, OP_RMDIR);
 }
 
+/* One of the two names of a rename or a link: resolved, and judged as a change. */
+static __always_inline int judge_name(const struct subject *s, struct target *t, const struct path *dir,
+				      struct dentry *dentry, __u16 operation)
+{
+	const struct inode *owner = BPF_CORE_READ(dentry, d_inode);
+	if (!owner)
+		owner = BPF_CORE_READ(dir, dentry, d_inode);
+	t->base = s->base;
+	t->dentry = (__u64)dentry;
+	t->mnt = (__u64)BPF_CORE_READ(dir, mnt);
+	resolve(t);
+	return judge_change(s, t->mnt, t->dentry, owner, t->status == WALK_OK ? t->row : 0, operation);
+}
+
+/* `both`: what has the new name gets the old one. */
+static __always_inline int move(const struct path *old_dir, struct dentry *old, const struct path *new_dir,
+				struct dentry *new, __u16 operation, bool both)
+{
+	struct subject s = {};
+	if (!governed(&s))
+		return 0;
+	struct move m = { .image = s.image, .operation = operation };
+	if (judge_name(&s, &m.from, old_dir, old, operation) ||
+	    judge_name(&s, &m.to, new_dir, new, operation) || moved(&m))
+		return -EACCES;
+	if (!both)
+		return 0;
+	struct target from = m.to;
+	m.to = m.from;
+	m.from = from;
+	return moved(&m) ? -EACCES : 0;
+}
+
 SEC("lsm/path_link")
 int BPF_PROG(on_link, struct dentry *old, const struct path *dir, struct dentry *dentry, int ret)
 {
-	if (ret)
-		return ret;
-	int denied = alter(dir, old, OP_LINK);
-	return denied ? denied : create(dir, dentry, OP_LINK);
+	return ret ? ret : move(dir, old, dir, dentry, OP_LINK, false);
 }
 
 SEC("lsm/path_rename")
 int BPF_PROG(on_rename, const struct path *old_dir, struct dentry *old, const struct path *new_dir,
 	     struct dentry *new, unsigned int flags, int ret)
 {
-	if (ret)
-		return ret;
-	int denied = alter(old_dir, old, OP_RENAME);
-	if (denied)
-		return denied;
-	return BPF_CORE_READ(new, d_inode) ? alter(new_dir, new, OP_RENAME) :
-					     create(new_dir, new, OP_RENAME);
+	return ret ? ret : move(old_dir, old, new_dir, new, OP_RENAME, flags & RENAME_EXCHANGE);
 }
 
 static __always_inline int alter_path(const struct path *path, __u16 operation)

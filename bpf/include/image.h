@@ -4,14 +4,19 @@
  * image once, then points slots at it; a published image never changes. All offsets are in words from the image's
  * base. crates/compile/src/layout.rs repeats these numbers.
  *
- * Automaton. A row holds one state: word 0 is its path class, the words behind it are the next rows, one per byte
- * class (a row is named by its offset from the image's base, so a step is one load). The byte class map has 256
- * bytes whose values start at 1. The NUL byte always maps to a byte class that leads a row to itself, so names can
- * be stepped eight bytes at a time. A path is stepped from IMAGE_START, leading slash included ("/etc/passwd"; the
- * root directory is "/"). Path class 0 means no rule names this path.
+ * Automaton. A row holds one state: word 0 is its path class, word ROW_FUTURE its future, the other words are the next
+ * rows, one per byte class (a row is named by its offset from the image's base, so a step is one load). The byte class
+ * map has 256 bytes, which are the indices of those words. The NUL byte always maps to a byte class that leads a row
+ * to itself, so names can be stepped eight bytes at a time. A path is stepped from IMAGE_START, leading slash included
+ * ("/etc/passwd"; the root directory is "/"). Path class 0 means no rule names this path.
  *
  * Multi-call binaries. Where word 0 has ROW_MULTICALL set, the path is a multi-call binary; as an executable
  * (object of an exec, or subject) the walk goes on with "//" and the applet's name.
+ *
+ * Futures. Of two rows of one future, whatever may be stepped behind them is denied alike, so a directory may be
+ * renamed from one to the other ('/' stepped) without undoing a rule. Future 0: nothing is denied. For single objects
+ * path classes have signatures in the same sense. Only what rules deny to run counts, and what anything denies to
+ * read or change.
  *
  * DNS names are stepped from IMAGE_AT_DNS_START, first label first and each with a dot before it, in lower case; of
  * the bytes of a label, NUL, slash and dot are stepped as 255, which no rule's name has. The root is the empty name.
@@ -26,7 +31,7 @@
 #define KUBEARMOR_IMAGE_H
 
 #define IMAGE_MAGIC 0x4b41494d /* "KAIM" */
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 
 /* Word indices of the image's header. */
 #define IMAGE_AT_MAGIC 0
@@ -45,6 +50,8 @@
 #define IMAGE_AT_SOCKET 13    /* socket class -> offset of a line. 0: no network rules */
 #define IMAGE_AT_CAPABILITY 14 /* capability number (64) -> offset of a line. 0: no capability rules */
 #define IMAGE_AT_ARG_SETS 15  /* argument set -> bitmap of argument classes, ARG_SET_WORDS words each */
+#define IMAGE_AT_SIGNATURES 16 /* path class -> signature, a rule that denies something. 0: nothing is denied */
+#define IMAGE_AT_FUTURES 17   /* future -> the nearest rule that denies something, the nearest that denies a change */
 #define IMAGE_AT_PRESET 20    /* PRESET_* -> offset of a line. 0: no presets */
 #define IMAGE_AT_DNS 24       /* path class of a DNS name -> offset of a line. 0: no DNS rules */
 #define IMAGE_AT_DNS_START 25 /* row of the start state for DNS names */
@@ -66,6 +73,7 @@
 
 #define ROW_CLASS_MASK 0x00ffffff
 #define ROW_MULTICALL 0x80000000
+#define ROW_FUTURE 2
 
 /* Word 0 of a step. */
 #define STEP_IF_OWNER 0x01

@@ -58,6 +58,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
 #define S_IFCHR 0020000
+#define S_IFDIR 0040000
+
+/* include/uapi/linux/fs.h */
+#define RENAME_EXCHANGE 2
 
 /* include/linux/mount.h */
 #define MNT_INTERNAL 0x4000

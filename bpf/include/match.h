@@ -52,6 +52,34 @@ static __always_inline __u32 match_class(IMAGE_BASE base, __u32 row)
 	return IMAGE_WORD(base, row) & ROW_CLASS_MASK;
 }
 
+/*
+ * The rule that forbids to give what is at row `from` the name at row `to`, RULE_NONE if none does. A name must not
+ * take an object, or what is below a directory, out of what denies something there. A directory also brings what is
+ * below it under its new name, where creating that may be denied.
+ */
+static __always_inline __u32 match_move(IMAGE_BASE base, __u32 map, __u32 from, __u32 to, int directory)
+{
+	__u32 table = IMAGE_WORD(base, IMAGE_AT_SIGNATURES);
+	__u32 old, new, rule;
+
+	if (!table)
+		return RULE_NONE;
+	old = table + 2 * match_class(base, from);
+	new = table + 2 * match_class(base, to);
+	rule = IMAGE_WORD(base, old + 1);
+	if (rule != RULE_NONE && IMAGE_WORD(base, old) != IMAGE_WORD(base, new))
+		return rule;
+	if (!directory && !(IMAGE_WORD(base, from) & ROW_MULTICALL))
+		return RULE_NONE;
+	old = IMAGE_WORD(base, match_step(base, map, from, '/') + ROW_FUTURE);
+	new = IMAGE_WORD(base, match_step(base, map, to, '/') + ROW_FUTURE);
+	if (old == new)
+		return RULE_NONE;
+	table = IMAGE_WORD(base, IMAGE_AT_FUTURES);
+	rule = IMAGE_WORD(base, table + 2 * old);
+	return rule != RULE_NONE || !directory ? rule : IMAGE_WORD(base, table + 2 * new + 1);
+}
+
 /* `path_class` is that of the acting executable; a subject without a name has source class 0. */
 static __always_inline __u32 match_source(IMAGE_BASE base, __u32 path_class)
 {

@@ -8,8 +8,9 @@ use ruleset::{Class, Object, Precedence, Rule, RuleId, RuleSet, SyscallObject, p
 use crate::{
     CompileError,
     blame::too_large,
+    futures::{Futures, signatures},
     layout::{
-        self, ARG_SET_WORDS, CAPABILITIES, HEADER_WORDS, MAGIC, PRESETS, SOCKET_CLASSES,
+        self, ARG_SET_WORDS, CAPABILITIES, HEADER_WORDS, MAGIC, PRESETS, RULE_NONE, SOCKET_CLASSES,
         SYSCALL_OPENS, SYSCALLS, VERSION, at, has,
     },
     limits::{Effort, IMAGE_WORDS},
@@ -393,14 +394,16 @@ impl<'s> Writer<'s> {
 
     fn rows(&mut self, minimal: &Minimal) {
         let columns = self.automaton.classes.len();
+        let futures = self.futures(minimal, columns);
         let base = self.words.len();
-        let width = 2 + columns;
+        let width = 3 + columns;
         let offset = |row: u32| number(base + row as usize * width);
         self.words.reserve(minimal.outputs.len() * width);
         let rows = minimal.outputs.iter().zip(minimal.successors.chunks_exact(columns));
         for (row, (&output, successors)) in (0..).zip(rows) {
             self.words.push(output);
             self.words.push(offset(row));
+            self.words.push(futures.get(row as usize).copied().unwrap_or(0));
             self.words.extend(successors.iter().map(|&next| offset(next)));
         }
         self.words[at::START] = offset(minimal.start);
@@ -410,6 +413,19 @@ impl<'s> Writer<'s> {
         if let Some(start) = minimal.domain_start {
             self.words[at::DNS_START] = offset(start);
         }
+    }
+
+    /// The future of each row; none where nothing is denied.
+    fn futures(&mut self, minimal: &Minimal, columns: usize) -> Vec<u32> {
+        let signatures = signatures(&self.words);
+        if signatures.iter().all(|signature| signature.any == RULE_NONE) {
+            return vec![];
+        }
+        let futures = Futures::of(minimal, &signatures, columns);
+        let signatures: Vec<_> = signatures.iter().map(|s| [s.number, s.any]).collect();
+        self.words[at::SIGNATURES] = self.append(signatures.as_flattened());
+        self.words[at::FUTURES] = self.append(futures.rules.as_flattened());
+        futures.parts
     }
 
     fn append(&mut self, words: &[u32]) -> u32 {
@@ -425,7 +441,7 @@ const NUL_CLASS: u8 = 1;
 /// Where a row has the successor for a byte class.
 fn column(class: usize) -> u8 {
     // UTF-8 never uses thirteen of the byte values, so the classes always leave room.
-    u8::try_from(class + 2).unwrap_or(u8::MAX)
+    u8::try_from(class + 3).unwrap_or(u8::MAX)
 }
 
 /// Offsets and counts stay far below 32 bits: see [`IMAGE_WORDS`].

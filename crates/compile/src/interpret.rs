@@ -4,8 +4,8 @@ use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation};
 
 use crate::{
     layout::{
-        self, ARG_SET_WORDS, CAPABILITIES, ROW_CLASS_MASK, RULE_NONE, RULE_POSTURE, SYSCALL_OPENS,
-        at, step,
+        self, ARG_SET_WORDS, CAPABILITIES, ROW_CLASS_MASK, ROW_FUTURE, ROW_MULTICALL, RULE_NONE,
+        RULE_POSTURE, SYSCALL_OPENS, at, step,
     },
     socket_class,
 };
@@ -43,6 +43,35 @@ pub fn interpret(words: &[u32], access: &Access<'_>) -> Decision {
     image.judge(line, source, class, access)
 }
 
+/// The rule that forbids to give an object another name, or to exchange it with what bears that name: `RULE_NONE` if
+/// none does. Says nothing about the plain changes that a rename or a link is, too.
+pub fn interpret_move(words: &[u32], from: &[u8], to: &[u8], directory: bool) -> u32 {
+    let image = Words(words);
+    let start = image.header(at::START);
+    let rows = [from, to].map(|path| image.row_from(start, path));
+    let table = image.header(at::SIGNATURES);
+    if table == 0 {
+        return RULE_NONE;
+    }
+    let classes = rows.map(|row| image.word(row) & ROW_CLASS_MASK);
+    let [old, new] = classes.map(|class| image.word(table + 2 * class));
+    let rule = image.word(table + 2 * classes[0] + 1);
+    if old != new && rule != RULE_NONE {
+        return rule;
+    }
+    if !directory && image.word(rows[0]) & ROW_MULTICALL == 0 {
+        return RULE_NONE;
+    }
+    let [old, new] = rows.map(|row| image.word(image.row_from(row, b"/") + ROW_FUTURE));
+    let rules =
+        |future: u32| [0, 1].map(|kind| image.word(image.header(at::FUTURES) + 2 * future + kind));
+    match rules(old)[0] {
+        _ if old == new => RULE_NONE,
+        RULE_NONE if directory => rules(new)[1],
+        rule => rule,
+    }
+}
+
 struct Words<'w>(&'w [u32]);
 
 impl Words<'_> {
@@ -63,11 +92,14 @@ impl Words<'_> {
     }
 
     fn class_from(&self, start: u32, text: &[u8]) -> u32 {
-        let row = text.iter().fold(start, |row, &byte| {
+        self.word(self.row_from(start, text)) & ROW_CLASS_MASK
+    }
+
+    fn row_from(&self, start: u32, text: &[u8]) -> u32 {
+        text.iter().fold(start, |row, &byte| {
             let map = self.word(self.header(at::BYTECLASS) + u32::from(byte / 4));
             self.word(row + (map >> (8 * (byte % 4)) & 0xff))
-        });
-        self.word(row) & ROW_CLASS_MASK
+        })
     }
 
     /// Of a DNS name; 0 where the image has no rules on such.

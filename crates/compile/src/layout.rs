@@ -3,7 +3,7 @@
 use policy::Preset;
 
 pub const MAGIC: u32 = 0x4b41_494d;
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Word indices of the image's header.
 pub mod at {
@@ -23,6 +23,8 @@ pub mod at {
     pub const SOCKET: usize = 13;
     pub const CAPABILITY: usize = 14;
     pub const ARG_SETS: usize = 15;
+    pub const SIGNATURES: usize = 16;
+    pub const FUTURES: usize = 17;
     pub const PRESET: usize = 20;
     pub const DNS: usize = 24;
     pub const DNS_START: usize = 25;
@@ -46,6 +48,7 @@ pub mod has {
 
 pub const ROW_CLASS_MASK: u32 = 0x00ff_ffff;
 pub const ROW_MULTICALL: u32 = 0x8000_0000;
+pub const ROW_FUTURE: u32 = 2;
 
 pub mod step {
     pub const IF_OWNER: u32 = 0x01;

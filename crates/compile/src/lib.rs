@@ -3,7 +3,8 @@
 //! The image's layout is `bpf/include/image.h`; [`layout`] repeats its numbers for Rust and a test compares the two.
 //!
 //! [`compile`] goes through four stages: `names` gathers what rules name, `trie` and `nfa` hold it in two forms,
-//! `subset` and `minimize` make one automaton of it (`settled` keeps out what cannot matter), `plan` orders the rules of each path class into steps. `image`
+//! `subset` and `minimize` make one automaton of it (`settled` keeps out what cannot matter), `plan` orders the rules of each path class into steps,
+//! `futures` finds what a rename would undo. `image`
 //! writes the words. [`limits`] keeps all of them short, and `blame` finds the rule that passed one. [`interpret`] reads
 //! them back as the kernel does. [`path_classes`] and [`argument_choices`] walk the automata of rule sets for those who ask what rules have in
 //! common.
@@ -14,6 +15,7 @@ mod blame;
 mod bytes;
 mod diff;
 mod error;
+mod futures;
 mod image;
 mod interpret;
 mod language;
@@ -34,6 +36,6 @@ pub use arguments::argument_choices;
 pub use diff::{Difference, diff};
 pub use error::CompileError;
 pub use image::{Image, compile};
-pub use interpret::interpret;
+pub use interpret::{interpret, interpret_move};
 pub use language::{Detail, PathClass, path_classes};
 pub use socket::{socket_class, socket_witnesses};

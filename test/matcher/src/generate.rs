@@ -224,7 +224,7 @@ fn executable() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Mostly of the names that rules use, sometimes with bytes that are no text.
-fn accessed_path() -> impl Strategy<Value = Vec<u8>> {
+pub fn accessed_path() -> impl Strategy<Value = Vec<u8>> {
     let strange = prop_oneof![
         Just(b"\xff".to_vec()),
         Just(b"a\xc3".to_vec()),

@@ -55,6 +55,7 @@ struct Answer {
 
 unsafe extern "C" {
     fn matcher_decide(image: *const u32, request: *const Request, answer: *mut Answer);
+    fn matcher_move(image: *const u32, from: *const Text, to: *const Text, directory: u32) -> u32;
     fn matcher_messages(
         image: *const u32,
         request: *const Request,
@@ -117,6 +118,13 @@ pub fn decide(image: &compile::Image, access: &Access<'_>) -> Decision {
     let metadata =
         matches!(access.object, AccessObject::File { operation: FileOperation::Metadata, .. });
     decision(&answer, class, metadata)
+}
+
+/// The rule that forbids a rename or a link by the C matcher, as [`compile::interpret_move`] tells it.
+pub fn judge_move(image: &compile::Image, from: &[u8], to: &[u8], directory: bool) -> u32 {
+    let (from, to) = (Text::of(from), Text::of(to));
+    // SAFETY: as above.
+    unsafe { matcher_move(image.words.as_ptr(), &raw const from, &raw const to, directory.into()) }
 }
 
 /// What the C matcher makes of the names in these bytes: one datagram, or a stream of messages with their lengths.

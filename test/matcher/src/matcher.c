@@ -41,7 +41,7 @@ struct matcher_answer {
 	__u32 audit_rule;
 };
 
-static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
+static __u32 row_of(const __u32 *image, __u32 row, const struct text *text)
 {
 	__u32 map = IMAGE_MAP(image);
 	__u64 at = 0;
@@ -53,7 +53,20 @@ static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
 		memcpy(&word, text->bytes + at, left < 8 ? left : 8);
 		MATCH_EIGHT(image, map, row, word);
 	}
-	return match_class(image, row);
+	return row;
+}
+
+static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
+{
+	return match_class(image, row_of(image, row, text));
+}
+
+__u32 matcher_move(const __u32 *image, const struct text *from, const struct text *to, __u32 directory)
+{
+	__u32 start = IMAGE_WORD(image, IMAGE_AT_START);
+
+	return match_move(image, IMAGE_MAP(image), row_of(image, start, from), row_of(image, start, to),
+			  directory);
 }
 
 static int arguments_in(const struct plan_query *query, __u32 set)

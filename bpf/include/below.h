@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What else a new name does: by a rename or a hard link an object, and all that is below a directory, would come out
+ * of the rules that its path is under. Who asks does not matter, for the name is there for everybody.
+ */
+#ifndef KUBEARMOR_BELOW_H
+#define KUBEARMOR_BELOW_H
+
+#include "guard.h"
+
+struct move {
+	struct target from;
+	struct target to;
+	__u32 image;
+	__u16 operation;
+};
+
+static __always_inline const struct inode *inode_of(const struct target *t)
+{
+	const struct dentry *dentry = (const struct dentry *)t->dentry;
+	return BPF_CORE_READ(dentry, d_inode);
+}
+
+static __always_inline bool is_directory(const struct inode *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR;
+}
+
+/* The rule that forbids it; RULE_NONE. What has no path is under no rule. */
+static __always_inline __u32 forbids(const struct target *from, const struct target *to)
+{
+	__u32 base = from->base;
+	if (from->status == WALK_NO_NAME || !word(base + IMAGE_AT_SIGNATURES))
+		return RULE_NONE;
+	if (from->status != WALK_OK || to->status != WALK_OK)
+		return RULE_UNRESOLVED;
+	return match_move(base, IMAGE_MAP(base), from->row, to->row, is_directory(inode_of(from)));
+}
+
+/* 0, or a negative errno, which is reported. Both names have been resolved. */
+__noinline int moved(struct move *m)
+{
+	if (!m)
+		return 0;
+	__u32 rule = forbids(&m->from, &m->to);
+	if (rule == RULE_NONE)
+		return 0;
+	const struct inode *inode = inode_of(&m->from);
+	struct report *r = new_report(RECORD_ALERT, m->operation, m->image);
+	if (!r)
+		return -EACCES;
+	r->dentry = m->from.dentry;
+	r->mnt = m->from.mnt;
+	r->rule = rule;
+	r->result = -EACCES;
+	r->owner = BPF_CORE_READ(inode, i_uid.val);
+	r->flags = rule == RULE_UNRESOLVED ? RECORD_UNRESOLVED : 0;
+	report();
+	return -EACCES;
+}
+
+#endif
