@@ -7,6 +7,31 @@
 
 #define EXEC_ARGS 512 /* of a program that runs; a denied one is told in full */
 
+/*
+ * Whether a program names its loader, which a kernel looks for behind the file's beginning. One that does not is either
+ * whole or a loader itself.
+ */
+__noinline int has_loader(__u64 program)
+{
+	__u64 beginning = program + bpf_core_field_offset(struct linux_binprm, buf);
+	__u8 width = 0;
+	bpf_probe_read_kernel(&width, sizeof(width), (void *)(beginning + ELF_AT_WIDTH));
+	bool wide = width == ELF_64;
+	__u64 at = 0;
+	bpf_probe_read_kernel(&at, wide ? 8 : 4,
+			      (void *)(beginning + (wide ? ELF64_AT_SEGMENTS : ELF32_AT_SEGMENTS)));
+	for (int i = 0; i < ELF_SEGMENTS; i++) {
+		__u32 type = 0;
+		if (at > BINPRM_BUF_SIZE - sizeof(type))
+			return 0;
+		bpf_probe_read_kernel(&type, sizeof(type), (void *)(beginning + at));
+		if (type == PT_INTERP)
+			return 1;
+		at += wide ? ELF64_SEGMENT : ELF32_SEGMENT;
+	}
+	return 0;
+}
+
 /* Notes what the task is about to become, and judges whether it may. */
 __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 {
@@ -70,6 +95,9 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 	__u64 program = number(bprm);
 	find_applet(program);
 	s.label->next_image = 0;
+	s.label->marks &= ~LABEL_NEXT_LOADER;
+	if (!has_loader(program))
+		s.label->marks |= LABEL_NEXT_LOADER;
 	return governed(&s) && guard_exec(program, s.base, s.image) ? -EACCES : 0;
 }
 
@@ -83,8 +111,13 @@ int BPF_PROG(on_become, struct linux_binprm *bprm)
 	if (!s.label)
 		return 0;
 	struct label *label = s.label;
+	label->caller = label->source;
+	label->caller_image = label->image;
 	label->image = label->next_image;
 	label->source = label->next_source;
+	label->marks &= ~LABEL_LOADER;
+	if (label->marks & LABEL_NEXT_LOADER)
+		label->marks |= LABEL_LOADER;
 	__builtin_memcpy(label->applet, label->next_applet, APPLET_SIZE);
 	label->parent_exec = label->exec;
 	label->exec = __sync_fetch_and_add(&settings.next_exec, 1) + 1;

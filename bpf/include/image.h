@@ -76,6 +76,7 @@
 #define STEP_DENY 0x100          /* outcome: denied, with an alert */
 #define STEP_ALERT 0x200         /* outcome: permitted, with an alert (audit posture, audit steps) */
 #define STEP_POSTURE 0x400       /* not a rule but the class's default posture decides */
+#define STEP_NAMED 0x800         /* STEP_DENY: by a rule that means these programs alone, not all of a folder or pattern */
 #define STEP_ARG_SET_SHIFT 16
 
 /* Word 1 of a step: the rule's id, or one of these. */

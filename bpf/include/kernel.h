@@ -30,6 +30,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define O_TRUNC 01000
 #define FMODE_READ 0x1
 #define FMODE_NOACCOUNT 0x20000000
+#define FMODE_BACKING 0x02000000 /* an overlay's own handle on the layer below, with the user's path beside it */
 #define FMODE_EXEC 0x20 /* among the flags of an open: to execute it */
 
 /* include/linux/fs.h: made by the kernel for itself; never to be mounted by a user */
@@ -54,6 +55,17 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define VM_WRITE 2
 #define VM_EXEC 4
 #define VM_SHARED 8
+
+/* include/uapi/linux/elf.h: a program's segments are told of one after the other, in two widths */
+#define PT_INTERP 3
+#define ELF_AT_WIDTH 4
+#define ELF_64 2
+#define ELF64_AT_SEGMENTS 32
+#define ELF32_AT_SEGMENTS 28
+#define ELF64_SEGMENT 56
+#define ELF32_SEGMENT 32
+#define ELF_SEGMENTS 7 /* as many as fit */
+#define BINPRM_BUF_SIZE 256
 
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
@@ -194,6 +206,12 @@ struct file {
 	void *private_data;
 };
 
+/* Since 6.7: whose `file` has the path of the layer below. */
+struct backing_file {
+	struct file file;
+	struct path user_path;
+};
+
 /* A name that a system call was given, as the kernel copied it. */
 struct filename {
 	const char *name;
@@ -321,6 +339,7 @@ struct proc_inode {
 };
 
 struct linux_binprm {
+	char buf[BINPRM_BUF_SIZE]; /* the file's beginning */
 	struct file *file;
 	struct mm_struct *mm;
 	unsigned long p;

@@ -35,6 +35,7 @@
 #define OP_SETXATTR 14
 #define OP_GETATTR 15
 #define OP_MMAP 16
+#define OP_LOAD 17 /* mapping a program: what the dynamic loader does to run it */
 #define OP_SETATTR 24
 #define OP_SOCKET_CREATE 32
 #define OP_SOCKET_CONNECT 33

@@ -103,10 +103,14 @@ struct label {
 	__u64 alerted;        /* what the last alert was about: a dentry */
 	__u32 alerted_operation;
 	__u32 marks;          /* LABEL_* */
+	__u32 caller;         /* source class of who executed the program, in image `caller_image` */
+	__u32 caller_image;
 };
 
 #define LABEL_INSIDE 1 /* it, or who forked it, has executed something outside the host's root */
 #define LABEL_HOST 2   /* it belongs to no container */
+#define LABEL_LOADER 4 /* its program has no loader: what that maps, it may be about to run */
+#define LABEL_NEXT_LOADER 8 /* of the program that is being executed */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

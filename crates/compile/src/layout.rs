@@ -56,6 +56,7 @@ pub mod step {
     pub const DENY: u32 = 0x100;
     pub const ALERT: u32 = 0x200;
     pub const POSTURE: u32 = 0x400;
+    pub const NAMED: u32 = 0x800;
     pub const ARG_SET_SHIFT: u32 = 16;
 }
 

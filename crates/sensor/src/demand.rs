@@ -16,6 +16,8 @@ pub enum Demand {
     Syscalls,
     /// Rules on system calls with the paths that they are made on.
     SyscallPaths,
+    /// Rules that forbid programs.
+    Programs,
     AnonymousMapExec,
     FilelessExec,
     ProtectEnv,
@@ -24,10 +26,11 @@ pub enum Demand {
 }
 
 impl Demand {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Dns,
         Self::Syscalls,
         Self::SyscallPaths,
+        Self::Programs,
         Self::AnonymousMapExec,
         Self::FilelessExec,
         Self::ProtectEnv,
@@ -40,6 +43,7 @@ impl Demand {
             Self::Dns => &["dns", "dns_egress"],
             Self::Syscalls => &["syscalls"],
             Self::SyscallPaths => &["syscall_paths"],
+            Self::Programs => &["loader"],
             Self::AnonymousMapExec => &["preset/anonymous_map_exec"],
             Self::FilelessExec => &["preset/fileless_exec"],
             Self::ProtectEnv => &["preset/protect_env"],

@@ -9,7 +9,7 @@ use wire::{Operation, Record};
 pub(crate) fn operation(operation: Operation) -> &'static str {
     use Operation as O;
     match operation {
-        O::Exec | O::FilelessExec | O::ExecPreset => "Process",
+        O::Exec | O::Load | O::FilelessExec | O::ExecPreset => "Process",
         O::Open
         | O::Unlink
         | O::Mkdir
@@ -61,6 +61,7 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::Setxattr => "FILE_SETXATTR",
         O::Getattr => "FILE_GETATTR",
         O::Mmap => "FILE_MMAP",
+        O::Load => "MMAP_FILE",
         O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
         O::SocketConnect => "SOCKET_CONNECT",

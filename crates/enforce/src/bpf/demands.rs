@@ -1,7 +1,7 @@
 //! Which programs rules ask for beyond those that are always attached, and what this kernel leaves of such rules.
 
 use policy::{
-    Preset,
+    Action, Preset,
     syscall::{self, Architecture},
 };
 use ruleset::{Class, Object, Rule, RuleSet, SyscallObject};
@@ -55,8 +55,18 @@ fn demand_of(rule: &Rule) -> Option<Demand> {
         object => match object.class() {
             Class::Dns => Some(Demand::Dns),
             Class::Syscalls => Some(Demand::Syscalls),
+            Class::Process if forbids(rule) => Some(Demand::Programs),
             _ => None,
         },
+    }
+}
+
+/// Whether a rule by itself may deny somebody something: also one that allows does, under its own conditions.
+fn forbids(rule: &Rule) -> bool {
+    match rule.action {
+        Action::Block => true,
+        Action::Allow => rule.owner_only || rule.terminal_only,
+        Action::Audit => false,
     }
 }
 
