@@ -30,7 +30,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define O_TRUNC 01000
 #define FMODE_READ 0x1
 #define FMODE_NOACCOUNT 0x20000000
-#define FMODE_BACKING 0x02000000 /* an overlay's own handle on the layer below, with the user's path beside it */
 #define FMODE_EXEC 0x20 /* among the flags of an open: to execute it */
 
 /* include/linux/fs.h: made by the kernel for itself; never to be mounted by a user */
