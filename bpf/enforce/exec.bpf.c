@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Programs: which one may run, and by which image a task is judged from then on. */
 #include "applet.h"
+#include "descriptors.h"
 #include "entry.h"
 #include "judge.h"
 #include "report.h"
@@ -30,6 +31,14 @@ __noinline int has_loader(__u64 program)
 		at += wide ? ELF64_SEGMENT : ELF32_SEGMENT;
 	}
 	return 0;
+}
+
+/* It becomes its interpreter, which is asked about next. */
+static __always_inline bool is_script(__u64 program)
+{
+	char sign[2] = {};
+	bpf_probe_read_kernel(sign, sizeof(sign), (void *)(program + bpf_core_field_offset(struct linux_binprm, buf)));
+	return sign[0] == '#' && sign[1] == '!';
 }
 
 /* Notes what the task is about to become, and judges whether it may. */
@@ -98,7 +107,30 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 	s.label->marks &= ~LABEL_NEXT_LOADER;
 	if (!has_loader(program))
 		s.label->marks |= LABEL_NEXT_LOADER;
-	return governed(&s) && guard_exec(program, s.base, s.image) ? -EACCES : 0;
+	if (!governed(&s))
+		return 0;
+	if (guard_exec(program, s.base, s.image))
+		return -EACCES;
+	if (!(word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES) || is_script(program))
+		return 0;
+	return guard_descriptors(s.base, s.image, HANDED_NEXT) ? -EACCES : 0;
+}
+
+static __always_inline void tell_start(struct linux_binprm *bprm, struct label *label)
+{
+	struct file *file = bprm->file;
+	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);
+	if (!r)
+		return;
+	r->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	r->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
+	r->bprm = number(bprm);
+	r->args_max = EXEC_ARGS;
+	r->detail[0] = BPF_CORE_READ(bprm, argc);
+	if (label->alerted_operation != OP_EXEC && visible(label, VISIBLE_PROCESS))
+		r->flags |= RECORD_VISIBLE;
+	label->alerted_operation = 0;
+	report();
 }
 
 /* Past the point of no return: the task is the new program. */
@@ -123,19 +155,10 @@ int BPF_PROG(on_become, struct linux_binprm *bprm)
 	label->exec = __sync_fetch_and_add(&settings.next_exec, 1) + 1;
 	if (!label->slot)
 		return 0;
-
-	struct file *file = bprm->file;
-	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);
-	if (!r)
-		return 0;
-	r->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
-	r->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
-	r->bprm = number(bprm);
-	r->args_max = EXEC_ARGS;
-	r->detail[0] = BPF_CORE_READ(bprm, argc);
-	if (label->alerted_operation != OP_EXEC && visible(label, VISIBLE_PROCESS))
-		r->flags |= RECORD_VISIBLE;
-	label->alerted_operation = 0;
-	report();
+	tell_start(bprm, label);
+	/* Until here others could change the table of descriptors. Nobody returns to the caller any more. */
+	if (governed(&s) && word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES &&
+	    guard_descriptors(s.base, s.image, HANDED_NOW))
+		bpf_send_signal(SIGKILL);
 	return 0;
 }

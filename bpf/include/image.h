@@ -63,6 +63,7 @@
 #define IMAGE_HAS_PRESET 256
 #define IMAGE_HAS_DNS 64
 #define IMAGE_HAS_SYSCALL 128
+#define IMAGE_HAS_FILE_SOURCES 512 /* a file rule asks for a subject, so an exec may change rights */
 
 #define ROW_CLASS_MASK 0x00ffffff
 #define ROW_MULTICALL 0x80000000

@@ -20,6 +20,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define EACCES 13
 #define EINPROGRESS 115
 
+#define SIGKILL 9
+
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -29,6 +31,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define O_RDWR 02
 #define O_TRUNC 01000
 #define FMODE_READ 0x1
+#define FMODE_WRITE 0x2
+#define FMODE_PATH 0x4000
 #define FMODE_NOACCOUNT 0x20000000
 #define FMODE_EXEC 0x20 /* among the flags of an open: to execute it */
 
@@ -69,6 +73,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
 #define S_IFCHR 0020000
+#define S_IFDIR 0040000
+#define S_IFBLK 0060000
+#define S_IFREG 0100000
 
 /* include/linux/mount.h */
 #define MNT_INTERNAL 0x4000
@@ -273,6 +280,18 @@ struct signal_struct {
 	struct tty_struct *tty;
 };
 
+/* By 64 to a word. */
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+	unsigned long *close_on_exec;
+	unsigned long *open_fds;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct kernfs_node {
 	__u64 id;
 };
@@ -316,6 +335,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct io_uring_task *io_uring;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[1]; /* by PIDTYPE_* */

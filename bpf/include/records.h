@@ -36,6 +36,8 @@
 #define OP_GETATTR 15
 #define OP_MMAP 16
 #define OP_LOAD 17 /* mapping a program: what the dynamic loader does to run it */
+#define OP_INHERIT 18 /* having it open from the program that executed one */
+#define OP_RECEIVE 19 /* being given it, open */
 #define OP_SETATTR 24
 #define OP_SOCKET_CREATE 32
 #define OP_SOCKET_CONNECT 33

@@ -195,8 +195,24 @@ struct access {
 	__u32 guessed;   /* the mount is one of several candidates */
 	__u32 flags;     /* of an open */
 	__u32 row;       /* of the object's path, if the caller knows it; else 0 */
+	__u32 handed;    /* HANDED_*: opened by somebody else */
 	__u16 operation;
 	__u16 alerted;   /* out: something was reported */
+};
+
+#define HANDED_NOW 1  /* to the program that runs */
+#define HANDED_NEXT 2 /* to the program that is being executed */
+
+/* A look through a table of descriptors. */
+struct handed {
+	__u64 files;
+	__u64 open;
+	__u64 closing;
+	__u64 bits;   /* those of a word that are still to be looked at */
+	__u32 next;   /* word */
+	__u32 words;
+	__u32 judged;
+	__u32 denied;
 };
 
 /* Per task, never per CPU: an LSM program can be preempted. */
@@ -207,6 +223,7 @@ struct scratch {
 	struct argument_reader arguments;
 	struct report report;
 	struct access access;
+	struct handed handed;
 	__u64 dentry;
 	__u64 mount;
 	__u32 base;

@@ -25,6 +25,8 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::Setxattr
         | O::Getattr
         | O::Mmap
+        | O::Inherit
+        | O::Receive
         | O::Setattr
         | O::AnonymousMapExec
         | O::ProtectEnv
@@ -62,6 +64,8 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::Getattr => "FILE_GETATTR",
         O::Mmap => "FILE_MMAP",
         O::Load => "MMAP_FILE",
+        O::Inherit => "FILE_INHERIT",
+        O::Receive => "FILE_RECEIVE",
         O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
         O::SocketConnect => "SOCKET_CONNECT",
