@@ -9,6 +9,7 @@
  */
 #include "judge.h"
 #include "known.h"
+#include "mapped.h"
 #include "report.h"
 
 /* Which applet a loader's program will become is not known where options of the loader's own come first. */
@@ -132,11 +133,7 @@ int BPF_PROG(on_load_later, struct vm_area_struct *vma, unsigned long asked, uns
 	struct file *file = BPF_CORE_READ(vma, vm_file);
 	if (!(prot & PROT_EXEC) || BPF_CORE_READ(vma, vm_flags) & VM_EXEC || !file || !loads(&s))
 		return 0;
-	/* An overlay maps its own handle on the layer below, which knows the user's path. */
-	struct backing_file *backing = (struct backing_file *)file;
-	struct path path = BPF_CORE_READ(file, f_path);
-	if (bpf_core_field_exists(backing->user_path) && BPF_CORE_READ(file, f_mode) & FMODE_NOACCOUNT)
-		path = BPF_CORE_READ(backing, user_path);
+	struct path path = mapped_path(vma);
 	struct inode *inode = BPF_CORE_READ(path.dentry, d_inode);
 	if (probed_unlinked(path.dentry) || runs(s.task, inode))
 		return 0;

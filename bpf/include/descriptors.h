@@ -67,32 +67,53 @@ static __always_inline __u32 lowest(__u64 bits)
 	return below * 0x0101010101010101ull >> 56;
 }
 
-/* The next word of the table, or the next file of the word. */
+/* Looks at a task's table; those descriptors that close at an exec are left out. */
+static __always_inline void begin_files(struct handed *h, struct task_struct *task)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	h->task = (__u64)task;
+	h->files = (__u64)BPF_CORE_READ(table, fd);
+	h->open = (__u64)BPF_CORE_READ(table, open_fds);
+	h->closing = (__u64)BPF_CORE_READ(table, close_on_exec);
+	h->words = BPF_CORE_READ(table, max_fds) / 64;
+	h->bits = 0;
+	h->next = 0;
+	h->judged = 0;
+	h->denied = 0;
+}
+
+/* The next file of a word of the table, or NULL and the next word; false at the end. */
+static __always_inline bool next_file(struct handed *h, struct file **file)
+{
+	__u64 bits = h->bits;
+	*file = NULL;
+	if (bits) {
+		__u64 number = (h->next - 1) * 64ull + lowest(bits);
+		h->bits = bits & (bits - 1);
+		bpf_probe_read_kernel(file, sizeof(*file), (void *)(h->files + number * 8));
+		return true;
+	}
+	__u64 open = 0, closing = 0;
+	__u32 at = h->next;
+	if (at >= h->words)
+		return false;
+	bpf_probe_read_kernel(&open, sizeof(open), (void *)(h->open + at * 8ull));
+	if (h->closing)
+		bpf_probe_read_kernel(&closing, sizeof(closing), (void *)(h->closing + at * 8ull));
+	h->bits = open & ~closing;
+	h->next = at + 1;
+	return true;
+}
+
 static long hand_one(__u32 index, struct loop *loop)
 {
 	struct handed *h = &loop->scratch->handed;
-	if (!h->bits) {
-		__u64 open = 0, closing = 0;
-		__u32 at = h->next;
-		if (at >= h->words)
-			return 1;
-		bpf_probe_read_kernel(&open, sizeof(open), (void *)(h->open + at * 8ull));
-		bpf_probe_read_kernel(&closing, sizeof(closing), (void *)(h->closing + at * 8ull));
-		h->bits = open & ~closing;
-		h->next = at + 1;
-		return 0;
-	}
-	__u64 bits = h->bits;
-	__u64 number = (h->next - 1) * 64ull + lowest(bits);
-	struct file *file = NULL;
-	h->bits = bits & (bits - 1);
-	bpf_probe_read_kernel(&file, sizeof(file), (void *)(h->files + number * 8));
+	struct file *file;
+	if (h->judged >= MAX_HANDED || !next_file(h, &file))
+		return 1;
 	if (!file)
 		return 0;
-	if (h->judged++ >= MAX_HANDED) {
-		h->bits = bits;
-		return 1;
-	}
+	h->judged++;
 	h->denied = !!guard_handed(&loop->scratch->access, file);
 	return h->denied;
 }
@@ -109,16 +130,8 @@ __noinline int guard_descriptors(__u32 base, __u32 image, __u32 handed)
 	};
 	if (!loop.scratch)
 		return -EACCES;
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct handed *h = &loop.scratch->handed;
-	h->files = (__u64)BPF_CORE_READ(table, fd);
-	h->open = (__u64)BPF_CORE_READ(table, open_fds);
-	h->closing = (__u64)BPF_CORE_READ(table, close_on_exec);
-	h->words = BPF_CORE_READ(table, max_fds) / 64;
-	h->bits = 0;
-	h->next = 0;
-	h->judged = 0;
-	h->denied = 0;
+	begin_files(h, task);
 	struct access *a = &loop.scratch->access;
 	__builtin_memset(a, 0, sizeof(*a));
 	a->base = base;

@@ -36,6 +36,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define FMODE_NOACCOUNT 0x20000000
 #define FMODE_EXEC 0x20 /* among the flags of an open: to execute it */
 
+/* include/linux/fs.h: what an open file is to be used for */
+#define MAY_WRITE 2
+#define MAY_READ 4
+#define MAY_APPEND 8
+
 /* include/linux/fs.h: made by the kernel for itself; never to be mounted by a user */
 #define SB_KERNMOUNT (1ul << 22)
 #define SB_NOUSER (1ul << 31)

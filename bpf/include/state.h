@@ -51,6 +51,8 @@ struct settings {
 	__u64 merge_window;   /* ns in which repeats of a log are kept back */
 	__u32 host_mounts;    /* inode number of the host's mount namespace */
 	__u32 looking;        /* LOOKING_*: what the task iterator is run for */
+	__u32 look;           /* counts the looks for old files */
+	__u32 old_beyond;     /* the look that found more of them than could be noted */
 };
 
 #define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */
@@ -200,11 +202,14 @@ struct access {
 	__u16 alerted;   /* out: something was reported */
 };
 
+#define MAX_DENIALS (1u << 20)
+
 #define HANDED_NOW 1  /* to the program that runs */
 #define HANDED_NEXT 2 /* to the program that is being executed */
 
 /* A look through a table of descriptors. */
 struct handed {
+	__u64 task;
 	__u64 files;
 	__u64 open;
 	__u64 closing;
@@ -213,6 +218,17 @@ struct handed {
 	__u32 words;
 	__u32 judged;
 	__u32 denied;
+	__u32 base;
+};
+
+/* A look through the plans of all programs for one object. */
+struct denials {
+	__u32 base;
+	__u32 line;
+	__u32 source;
+	__u32 sources;
+	__u32 step;
+	__u32 found;
 };
 
 /* Per task, never per CPU: an LSM program can be preempted. */
@@ -224,6 +240,7 @@ struct scratch {
 	struct report report;
 	struct access access;
 	struct handed handed;
+	struct denials denials;
 	__u64 dentry;
 	__u64 mount;
 	__u32 base;

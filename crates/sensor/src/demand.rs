@@ -18,6 +18,8 @@ pub enum Demand {
     SyscallPaths,
     /// Rules that forbid programs.
     Programs,
+    /// Rules on files that somebody has open since before they came.
+    OldFiles,
     AnonymousMapExec,
     FilelessExec,
     ProtectEnv,
@@ -26,11 +28,12 @@ pub enum Demand {
 }
 
 impl Demand {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Dns,
         Self::Syscalls,
         Self::SyscallPaths,
         Self::Programs,
+        Self::OldFiles,
         Self::AnonymousMapExec,
         Self::FilelessExec,
         Self::ProtectEnv,
@@ -44,6 +47,7 @@ impl Demand {
             Self::Syscalls => &["syscalls"],
             Self::SyscallPaths => &["syscall_paths"],
             Self::Programs => &["loader"],
+            Self::OldFiles => &["old"],
             Self::AnonymousMapExec => &["preset/anonymous_map_exec"],
             Self::FilelessExec => &["preset/fileless_exec"],
             Self::ProtectEnv => &["preset/protect_env"],

@@ -27,6 +27,7 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::Mmap
         | O::Inherit
         | O::Receive
+        | O::Use
         | O::Setattr
         | O::AnonymousMapExec
         | O::ProtectEnv
@@ -37,6 +38,7 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::SocketBind
         | O::SocketListen
         | O::SocketAccept
+        | O::SocketRecvmsg
         | O::DnsQuery => "Network",
         O::Capable => "Capabilities",
         O::Syscall => "Syscall",
@@ -66,8 +68,10 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::Load => "MMAP_FILE",
         O::Inherit => "FILE_INHERIT",
         O::Receive => "FILE_RECEIVE",
+        O::Use => "FILE_PERMISSION",
         O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
+        O::SocketRecvmsg => "SOCKET_RECVMSG",
         O::SocketConnect => "SOCKET_CONNECT",
         O::SocketSendmsg | O::DnsQuery => "SOCKET_SENDMSG",
         O::SocketBind => "SOCKET_BIND",

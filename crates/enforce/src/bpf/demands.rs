@@ -14,6 +14,14 @@ pub(super) fn demands(rules: &RuleSet) -> Vec<Demand> {
     Demand::ALL.into_iter().filter(asks).collect()
 }
 
+/// Whether rules may deny somebody a file.
+pub(super) fn forbid_files(rules: &RuleSet) -> bool {
+    rules
+        .rules
+        .iter()
+        .any(|rule| rule.object.class() == Class::File && rule.action != Action::Audit)
+}
+
 /// How system calls are numbered here, by the numbers of their names.
 pub(super) fn call_numbers() -> CallNumbers {
     let Some(architecture) = Architecture::native() else { return CallNumbers::default() };

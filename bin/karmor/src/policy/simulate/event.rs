@@ -227,8 +227,8 @@ fn file_operation(fields: &Fields<'_>) -> Result<FileOperation, Unfit> {
         flags.split('|').any(|flag| matches!(flag, "O_WRONLY" | "O_RDWR" | "O_TRUNC" | "O_TMPFILE"))
     });
     match what.trim_start_matches("lsm=").trim_start_matches("syscall=SYS_") {
-        "FILE_OPEN" | "FILE_INHERIT" | "FILE_RECEIVE" | "OPEN" | "OPENAT" | "OPENAT2"
-        | "EXECVE" | "EXECVEAT" => {
+        "FILE_OPEN" | "FILE_INHERIT" | "FILE_RECEIVE" | "FILE_PERMISSION" | "OPEN" | "OPENAT"
+        | "OPENAT2" | "EXECVE" | "EXECVEAT" => {
             Ok(if changes { FileOperation::Change } else { FileOperation::Read })
         }
         "FILE_GETATTR" => Ok(FileOperation::Metadata),
