@@ -1,11 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Programs: which one may run, and by which image a task is judged from then on. */
 #include "applet.h"
+#include "descriptors.h"
 #include "entry.h"
 #include "judge.h"
 #include "report.h"
 
 #define EXEC_ARGS 512 /* of a program that runs; a denied one is told in full */
+
+/*
+ * Whether a program names its loader, which a kernel looks for behind the file's beginning. One that does not is either
+ * whole or a loader itself.
+ */
+__noinline int has_loader(__u64 program)
+{
+	__u64 beginning = program + bpf_core_field_offset(struct linux_binprm, buf);
+	__u8 width = 0;
+	bpf_probe_read_kernel(&width, sizeof(width), (void *)(beginning + ELF_AT_WIDTH));
+	bool wide = width == ELF_64;
+	__u64 at = 0;
+	bpf_probe_read_kernel(&at, wide ? 8 : 4,
+			      (void *)(beginning + (wide ? ELF64_AT_SEGMENTS : ELF32_AT_SEGMENTS)));
+	for (int i = 0; i < ELF_SEGMENTS; i++) {
+		__u32 type = 0;
+		if (at > BINPRM_BUF_SIZE - sizeof(type))
+			return 0;
+		bpf_probe_read_kernel(&type, sizeof(type), (void *)(beginning + at));
+		if (type == PT_INTERP)
+			return 1;
+		at += wide ? ELF64_SEGMENT : ELF32_SEGMENT;
+	}
+	return 0;
+}
+
+/* It becomes its interpreter, which is asked about next. */
+static __always_inline bool is_script(__u64 program)
+{
+	char sign[2] = {};
+	bpf_probe_read_kernel(sign, sizeof(sign), (void *)(program + bpf_core_field_offset(struct linux_binprm, buf)));
+	return sign[0] == '#' && sign[1] == '!';
+}
 
 /* Notes what the task is about to become, and judges whether it may. */
 __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
@@ -70,7 +104,33 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 	__u64 program = number(bprm);
 	find_applet(program);
 	s.label->next_image = 0;
-	return governed(&s) && guard_exec(program, s.base, s.image) ? -EACCES : 0;
+	s.label->marks &= ~LABEL_NEXT_LOADER;
+	if (!has_loader(program))
+		s.label->marks |= LABEL_NEXT_LOADER;
+	if (!governed(&s))
+		return 0;
+	if (guard_exec(program, s.base, s.image))
+		return -EACCES;
+	if (!(word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES) || is_script(program))
+		return 0;
+	return guard_descriptors(s.base, s.image, HANDED_NEXT) ? -EACCES : 0;
+}
+
+static __always_inline void tell_start(struct linux_binprm *bprm, struct label *label)
+{
+	struct file *file = bprm->file;
+	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);
+	if (!r)
+		return;
+	r->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	r->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
+	r->bprm = number(bprm);
+	r->args_max = EXEC_ARGS;
+	r->detail[0] = BPF_CORE_READ(bprm, argc);
+	if (label->alerted_operation != OP_EXEC && visible(label, VISIBLE_PROCESS))
+		r->flags |= RECORD_VISIBLE;
+	label->alerted_operation = 0;
+	report();
 }
 
 /* Past the point of no return: the task is the new program. */
@@ -83,26 +143,22 @@ int BPF_PROG(on_become, struct linux_binprm *bprm)
 	if (!s.label)
 		return 0;
 	struct label *label = s.label;
+	label->caller = label->source;
+	label->caller_image = label->image;
 	label->image = label->next_image;
 	label->source = label->next_source;
+	label->marks &= ~LABEL_LOADER;
+	if (label->marks & LABEL_NEXT_LOADER)
+		label->marks |= LABEL_LOADER;
 	__builtin_memcpy(label->applet, label->next_applet, APPLET_SIZE);
 	label->parent_exec = label->exec;
 	label->exec = __sync_fetch_and_add(&settings.next_exec, 1) + 1;
 	if (!label->slot)
 		return 0;
-
-	struct file *file = bprm->file;
-	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);
-	if (!r)
-		return 0;
-	r->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
-	r->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
-	r->bprm = number(bprm);
-	r->args_max = EXEC_ARGS;
-	r->detail[0] = BPF_CORE_READ(bprm, argc);
-	if (label->alerted_operation != OP_EXEC && visible(label, VISIBLE_PROCESS))
-		r->flags |= RECORD_VISIBLE;
-	label->alerted_operation = 0;
-	report();
+	tell_start(bprm, label);
+	/* Until here others could change the table of descriptors. Nobody returns to the caller any more. */
+	if (governed(&s) && word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES &&
+	    guard_descriptors(s.base, s.image, HANDED_NOW))
+		bpf_send_signal(SIGKILL);
 	return 0;
 }

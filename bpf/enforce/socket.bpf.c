@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Sockets of IPv4, IPv6 and packet families: creation, connect, bind, listen, accept, sending without connect. */
+/* Sockets of IPv4, IPv6 and packet families: creation, connect, bind, listen, accept, sending and receiving. */
 #include "endpoint.h"
 #include "judge.h"
 #include "report.h"
+
+/*
+ * A connection was judged when it was made, but rules may be younger, and who uses it another. Only denials are told of
+ * that: the rest was when it was made.
+ */
+static __always_inline bool is_use(__u32 operation, const struct endpoint *peer)
+{
+	return operation == OP_SOCKET_RECVMSG || (operation == OP_SOCKET_SENDMSG && !peer);
+}
 
 static __always_inline int judge_socket(__u32 family, __u32 type, __u32 protocol, __u32 operation,
 				   const struct endpoint *peer)
@@ -17,8 +26,10 @@ static __always_inline int judge_socket(__u32 family, __u32 type, __u32 protocol
 	__u32 rule;
 	q.plan = match_plan(s.base, IMAGE_AT_SOCKET, class & (SOCKET_CLASSES - 1),
 			    current_source(s.label, s.base, s.image));
+	if (!q.plan)
+		return 0;
 	judge(&q);
-	if (!alerts_of(&q, &rule))
+	if (!alerts_of(&q, &rule) || (is_use(operation, peer) && !denies(&q)))
 		return 0;
 	int denied = denies(&q) ? -EACCES : 0;
 	struct report *r = new_report(RECORD_ALERT, operation, s.image);
@@ -92,9 +103,14 @@ int BPF_PROG(on_sendmsg, struct socket *sock, struct msghdr *message, int size, 
 	if (ret)
 		return ret;
 	void *name = BPF_CORE_READ(message, msg_name);
-	/* A connected socket was judged when it connected. */
 	if (!name)
-		return 0;
+		return judge_existing(sock, OP_SOCKET_SENDMSG, NULL);
 	read_endpoint(&e, name, BPF_CORE_READ(message, msg_namelen));
 	return judge_existing(sock, OP_SOCKET_SENDMSG, &e);
+}
+
+SEC("lsm/socket_recvmsg")
+int BPF_PROG(on_recvmsg, struct socket *sock, struct msghdr *message, int size, int flags, int ret)
+{
+	return ret ? ret : judge_existing(sock, OP_SOCKET_RECVMSG, NULL);
 }

@@ -35,7 +35,8 @@ __noinline int guard(struct access *a)
 		struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
 		if (!label)
 			return 0;
-		__u32 source = current_source(label, a->base, a->image);
+		__u32 source = a->handed == HANDED_NEXT ? label->next_source :
+							  current_source(label, a->base, a->image);
 		q.plan = match_plan(a->base, table, match_class(a->base, row), source);
 		if (!q.plan)
 			return 0;
@@ -43,6 +44,8 @@ __noinline int guard(struct access *a)
 		judge(&q);
 	}
 	if (!alerts_of(&q, &rule))
+		return 0;
+	if (a->handed && !denies(&q))
 		return 0;
 	if (a->metadata && (!denies(&q) || q.outcome & STEP_POSTURE))
 		return 0;

@@ -70,6 +70,7 @@
 #define IMAGE_HAS_PRESET 256
 #define IMAGE_HAS_DNS 64
 #define IMAGE_HAS_SYSCALL 128
+#define IMAGE_HAS_FILE_SOURCES 512 /* a file rule asks for a subject, so an exec may change rights */
 
 #define ROW_CLASS_MASK 0x00ffffff
 #define ROW_MULTICALL 0x80000000
@@ -84,6 +85,7 @@
 #define STEP_DENY 0x100          /* outcome: denied, with an alert */
 #define STEP_ALERT 0x200         /* outcome: permitted, with an alert (audit posture, audit steps) */
 #define STEP_POSTURE 0x400       /* not a rule but the class's default posture decides */
+#define STEP_NAMED 0x800         /* STEP_DENY: by a rule that means these programs alone, not all of a folder or pattern */
 #define STEP_ARG_SET_SHIFT 16
 
 /* Word 1 of a step: the rule's id, or one of these. */

@@ -20,6 +20,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define EACCES 13
 #define EINPROGRESS 115
 
+#define SIGKILL 9
+
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -29,8 +31,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define O_RDWR 02
 #define O_TRUNC 01000
 #define FMODE_READ 0x1
+#define FMODE_WRITE 0x2
+#define FMODE_PATH 0x4000
 #define FMODE_NOACCOUNT 0x20000000
 #define FMODE_EXEC 0x20 /* among the flags of an open: to execute it */
+
+/* include/linux/fs.h: what an open file is to be used for */
+#define MAY_WRITE 2
+#define MAY_READ 4
+#define MAY_APPEND 8
 
 /* include/linux/fs.h: made by the kernel for itself; never to be mounted by a user */
 #define SB_KERNMOUNT (1ul << 22)
@@ -55,10 +64,23 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define VM_EXEC 4
 #define VM_SHARED 8
 
+/* include/uapi/linux/elf.h: a program's segments are told of one after the other, in two widths */
+#define PT_INTERP 3
+#define ELF_AT_WIDTH 4
+#define ELF_64 2
+#define ELF64_AT_SEGMENTS 32
+#define ELF32_AT_SEGMENTS 28
+#define ELF64_SEGMENT 56
+#define ELF32_SEGMENT 32
+#define ELF_SEGMENTS 7 /* as many as fit */
+#define BINPRM_BUF_SIZE 256
+
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
 #define S_IFCHR 0020000
 #define S_IFDIR 0040000
+#define S_IFBLK 0060000
+#define S_IFREG 0100000
 
 /* include/uapi/linux/fs.h */
 #define RENAME_EXCHANGE 2
@@ -198,6 +220,12 @@ struct file {
 	void *private_data;
 };
 
+/* Since 6.7: whose `file` has the path of the layer below. */
+struct backing_file {
+	struct file file;
+	struct path user_path;
+};
+
 /* A name that a system call was given, as the kernel copied it. */
 struct filename {
 	const char *name;
@@ -260,6 +288,18 @@ struct signal_struct {
 	struct tty_struct *tty;
 };
 
+/* By 64 to a word. */
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+	unsigned long *close_on_exec;
+	unsigned long *open_fds;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct kernfs_node {
 	__u64 id;
 };
@@ -303,6 +343,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct io_uring_task *io_uring;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[1]; /* by PIDTYPE_* */
@@ -325,6 +366,7 @@ struct proc_inode {
 };
 
 struct linux_binprm {
+	char buf[BINPRM_BUF_SIZE]; /* the file's beginning */
 	struct file *file;
 	struct mm_struct *mm;
 	unsigned long p;

@@ -35,6 +35,10 @@
 #define OP_SETXATTR 14
 #define OP_GETATTR 15
 #define OP_MMAP 16
+#define OP_LOAD 17 /* mapping a program: what the dynamic loader does to run it */
+#define OP_INHERIT 18 /* having it open from the program that executed one */
+#define OP_RECEIVE 19 /* being given it, open */
+#define OP_USE 20     /* reading or writing what is open already */
 #define OP_SETATTR 24
 #define OP_SOCKET_CREATE 32
 #define OP_SOCKET_CONNECT 33
@@ -43,6 +47,7 @@
 #define OP_SOCKET_LISTEN 36
 #define OP_SOCKET_ACCEPT 37
 #define OP_DNS_QUERY 38
+#define OP_SOCKET_RECVMSG 39
 #define OP_CAPABLE 64
 #define OP_SYSCALL 96
 /* presets */

@@ -51,6 +51,8 @@ struct settings {
 	__u64 merge_window;   /* ns in which repeats of a log are kept back */
 	__u32 host_mounts;    /* inode number of the host's mount namespace */
 	__u32 looking;        /* LOOKING_*: what the task iterator is run for */
+	__u32 look;           /* counts the looks for old files */
+	__u32 old_beyond;     /* the look that found more of them than could be noted */
 };
 
 #define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */
@@ -103,10 +105,14 @@ struct label {
 	__u64 alerted;        /* what the last alert was about: a dentry */
 	__u32 alerted_operation;
 	__u32 marks;          /* LABEL_* */
+	__u32 caller;         /* source class of who executed the program, in image `caller_image` */
+	__u32 caller_image;
 };
 
 #define LABEL_INSIDE 1 /* it, or who forked it, has executed something outside the host's root */
 #define LABEL_HOST 2   /* it belongs to no container */
+#define LABEL_LOADER 4 /* its program has no loader: what that maps, it may be about to run */
+#define LABEL_NEXT_LOADER 8 /* of the program that is being executed */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -191,8 +197,38 @@ struct access {
 	__u32 guessed;   /* the mount is one of several candidates */
 	__u32 flags;     /* of an open */
 	__u32 row;       /* of the object's path, if the caller knows it; else 0 */
+	__u32 handed;    /* HANDED_*: opened by somebody else */
 	__u16 operation;
 	__u16 alerted;   /* out: something was reported */
+};
+
+#define MAX_DENIALS (1u << 20)
+
+#define HANDED_NOW 1  /* to the program that runs */
+#define HANDED_NEXT 2 /* to the program that is being executed */
+
+/* A look through a table of descriptors. */
+struct handed {
+	__u64 task;
+	__u64 files;
+	__u64 open;
+	__u64 closing;
+	__u64 bits;   /* those of a word that are still to be looked at */
+	__u32 next;   /* word */
+	__u32 words;
+	__u32 judged;
+	__u32 denied;
+	__u32 base;
+};
+
+/* A look through the plans of all programs for one object. */
+struct denials {
+	__u32 base;
+	__u32 line;
+	__u32 source;
+	__u32 sources;
+	__u32 step;
+	__u32 found;
 };
 
 /* Per task, never per CPU: an LSM program can be preempted. */
@@ -203,6 +239,8 @@ struct scratch {
 	struct argument_reader arguments;
 	struct report report;
 	struct access access;
+	struct handed handed;
+	struct denials denials;
 	__u64 dentry;
 	__u64 mount;
 	__u32 base;

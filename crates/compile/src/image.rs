@@ -150,6 +150,10 @@ impl<'s> Writer<'s> {
             self.words[entry] = self.append(&table);
             self.words[at::FLAGS] |= flag;
         }
+        let has_source = |rule: &Rule| rule.object.class() == Class::File && rule.source.is_some();
+        if self.set.rules.iter().any(has_source) {
+            self.words[at::FLAGS] |= has::FILE_SOURCES;
+        }
         if !self.names.multicall.is_empty() {
             self.words[at::FLAGS] |= has::MULTICALL;
         }

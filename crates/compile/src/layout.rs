@@ -44,6 +44,7 @@ pub mod has {
     pub const PRESET: u32 = 256;
     pub const DNS: u32 = 64;
     pub const SYSCALL: u32 = 128;
+    pub const FILE_SOURCES: u32 = 512;
 }
 
 pub const ROW_CLASS_MASK: u32 = 0x00ff_ffff;
@@ -59,6 +60,7 @@ pub mod step {
     pub const DENY: u32 = 0x100;
     pub const ALERT: u32 = 0x200;
     pub const POSTURE: u32 = 0x400;
+    pub const NAMED: u32 = 0x800;
     pub const ARG_SET_SHIFT: u32 = 16;
 }
 

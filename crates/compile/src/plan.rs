@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use policy::Action;
-use ruleset::{Class, Posture, Rule, RuleId, RuleSet, Tier};
+use policy::{Action, PathObject};
+use ruleset::{Class, Object, PathSet, Posture, Rule, RuleId, RuleSet, Tier};
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
@@ -140,7 +140,7 @@ impl<'s> Planner<'s> {
         verdicts.pop_if(|last| last.outcome == Outcome::Untouched);
         let audits = self.pruned(audits);
         check_length(verdicts.len() + audits.len(), concerned, self.set)?;
-        let words = |steps: Vec<Step>| steps.iter().map(words).collect();
+        let words = |steps: Vec<Step>| steps.iter().map(|step| words(step, self.set)).collect();
         Ok(Plan { verdicts: words(verdicts), audits: words(audits) })
     }
 
@@ -308,9 +308,20 @@ fn on_terminal() -> Condition {
     Condition { terminal: true, ..Condition::default() }
 }
 
-fn words(of: &Step) -> StepWords {
+/// Whether a rule means certain programs and not whatever lies in a folder.
+fn names_programs(rule: &Rule) -> bool {
+    matches!(
+        &rule.object,
+        Object::Process(PathSet { named: PathObject::Path(_) | PathObject::ExecName(_), .. })
+    )
+}
+
+fn words(of: &Step, set: &RuleSet) -> StepWords {
     let (outcome, rule) = match of.outcome {
         Outcome::Permit(rule) => (0, rule),
+        Outcome::Deny(rule) if names_programs(&set.rules[rule as usize]) => {
+            (step::DENY | step::NAMED, rule)
+        }
         Outcome::Deny(rule) => (step::DENY, rule),
         Outcome::Alert(rule) => (step::ALERT, rule),
         Outcome::Posture(Posture::Allow) => (step::POSTURE, RULE_POSTURE),

@@ -85,6 +85,7 @@ fn the_header_and_the_layout_agree() {
         ("STEP_DENY", step::DENY),
         ("STEP_ALERT", step::ALERT),
         ("STEP_POSTURE", step::POSTURE),
+        ("STEP_NAMED", step::NAMED),
         ("STEP_ARG_SET_SHIFT", step::ARG_SET_SHIFT),
         ("RULE_POSTURE", layout::RULE_POSTURE),
         ("RULE_UNRESOLVED", layout::RULE_UNRESOLVED),

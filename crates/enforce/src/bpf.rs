@@ -32,6 +32,8 @@ pub struct BpfEnforcer {
     placed: HashMap<WorkloadKey, Placed>,
     images: HashMap<Arc<RuleSet>, Image>,
     next_image: u32,
+    /// Somebody has a file open that rules have denied since.
+    has_old_files: bool,
     directory: Arc<RwLock<Directory>>,
 }
 
@@ -77,6 +79,7 @@ impl BpfEnforcer {
             placed: HashMap::new(),
             images: HashMap::new(),
             next_image: 1,
+            has_old_files: false,
             directory,
         };
         Ok((enforcer, events))
@@ -176,6 +179,23 @@ impl BpfEnforcer {
         }
     }
 
+    /// Has every use of an open file judged while somebody has one open that rules have denied since, and not longer.
+    fn follow_old_files(&mut self, workload: &WorkloadKey) -> Result<(), EnforceError> {
+        let followed = self.sensor.find_old_files().and_then(|any| {
+            self.has_old_files = any;
+            if any {
+                self.sensor.attach(Demand::OldFiles)
+            } else {
+                self.sensor.detach(Demand::OldFiles)
+            }
+        });
+        followed.map_err(|source| EnforceError::Kernel {
+            action: "refusing the files that are open already",
+            workload: workload.clone(),
+            source: source.into(),
+        })
+    }
+
     fn not_expressed(&self, rules: &RuleSet) -> Vec<NotExpressed> {
         let missing = |demand| self.sensor.missing(demand);
         demands::not_expressed(rules, missing)
@@ -272,6 +292,10 @@ impl Enforcer for BpfEnforcer {
         if let Some(before) = before {
             self.release(&before);
         }
+        // Who opened a file before has no right to it that the new rules deny.
+        if self.has_old_files || demands::forbid_files(rules) {
+            self.follow_old_files(workload)?;
+        }
         Ok(self.not_expressed(rules))
     }
 
@@ -303,6 +327,9 @@ impl Enforcer for BpfEnforcer {
         self.write_directory(|d| d.slot_left(placed.slot, placed.generation));
         if let Some(rules) = &placed.rules {
             self.release(rules);
+        }
+        if self.has_old_files {
+            self.follow_old_files(workload)?;
         }
         self.follow_visibility();
         Ok(())

@@ -16,6 +16,10 @@ pub enum Demand {
     Syscalls,
     /// Rules on system calls with the paths that they are made on.
     SyscallPaths,
+    /// Rules that forbid programs.
+    Programs,
+    /// Rules on files that somebody has open since before they came.
+    OldFiles,
     AnonymousMapExec,
     FilelessExec,
     ProtectEnv,
@@ -24,10 +28,12 @@ pub enum Demand {
 }
 
 impl Demand {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Dns,
         Self::Syscalls,
         Self::SyscallPaths,
+        Self::Programs,
+        Self::OldFiles,
         Self::AnonymousMapExec,
         Self::FilelessExec,
         Self::ProtectEnv,
@@ -40,6 +46,8 @@ impl Demand {
             Self::Dns => &["dns", "dns_egress"],
             Self::Syscalls => &["syscalls"],
             Self::SyscallPaths => &["syscall_paths"],
+            Self::Programs => &["loader"],
+            Self::OldFiles => &["old"],
             Self::AnonymousMapExec => &["preset/anonymous_map_exec"],
             Self::FilelessExec => &["preset/fileless_exec"],
             Self::ProtectEnv => &["preset/protect_env"],

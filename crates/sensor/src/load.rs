@@ -22,9 +22,10 @@ use crate::{
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
 const REQUIRED: [&str; 2] = ["exec", "identity"];
-/// Not attached to a hook but run on demand.
+/// Not attached to hooks but run on demand.
 const TASK_ITERATOR: &str = "label_tasks";
-/// What it is run for, as `bpf/include/state.h` numbers it.
+const FILE_ITERATOR: &str = "find_old";
+/// What the first one is run for, as `bpf/include/state.h` numbers it.
 const LOOKING_FOR_PLACES: u32 = 0;
 const LOOKING_FOR_INSIDE: u32 = 1;
 
@@ -89,6 +90,9 @@ pub struct Sensor {
     programs: MapHandle,
     logs: MapHandle,
     task_iterator: Link,
+    /// `None`: the kernel refused it.
+    file_iterator: Option<Link>,
+    old_files: MapHandle,
     observers: Observers,
     // Held so that the programs stay attached where they are not pinned.
     _links: Vec<Link>,
@@ -123,6 +127,8 @@ impl Sensor {
         }
         let at = links.iter().position(|(program, _)| program == TASK_ITERATOR);
         let task_iterator = links.swap_remove(at.ok_or(LoadError::NoProgram(TASK_ITERATOR))?).1;
+        let at = links.iter().position(|(program, _)| program == FILE_ITERATOR);
+        let file_iterator = at.map(|at| links.swap_remove(at).1);
         loaded.hooks = links.iter().map(|(program, _)| program.clone()).collect();
         let pins = match &options.bpffs {
             Some(bpffs) => Some(pin(bpffs, &mut links)?),
@@ -139,6 +145,8 @@ impl Sensor {
             logs: maps.take("logs")?,
             observers: Observers::default(),
             task_iterator,
+            file_iterator,
+            old_files: maps.take("old_files")?,
             _links: links.into_iter().map(|(_, link)| link).collect(),
             pins,
             on_demand: OnDemand::default(),
@@ -270,15 +278,30 @@ impl Sensor {
         settings.host_slot.store(slot, Ordering::Release);
     }
 
-    /// Labels the tasks that run already, by the places that have been told. Goes over all tasks twice, so that a
-    /// child which was being forked from a task without label is found too.
+    /// Labels the tasks that run already, by the places that have been told.
     pub fn label_tasks(&self) -> Result<(), libbpf_rs::Error> {
-        for _ in 0..2 {
-            let mut iterator = Iter::new(&self.task_iterator)?;
-            let mut nothing = Vec::new();
-            iterator.read_to_end(&mut nothing).map_err(libbpf_rs::Error::from)?;
+        walk_twice(&self.task_iterator)
+    }
+
+    /// Looks for files that governed tasks have opened and some rule of theirs denies by now; whether there are any.
+    /// [`Demand::OldFiles`] is what refuses their use. Files that an earlier look found and this one did not are
+    /// forgotten.
+    pub fn find_old_files(&self) -> Result<bool, libbpf_rs::Error> {
+        let Some(iterator) = &self.file_iterator else { return Ok(false) };
+        let settings = self.settings.settings();
+        let look = settings.look.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        settings.look.store(look, Ordering::Release);
+        walk_twice(iterator)?;
+        let mut any = settings.old_beyond.load(Ordering::Acquire) == look;
+        for file in self.old_files.keys() {
+            let found = self.old_files.lookup(&file, MapFlags::ANY)?;
+            if found.as_deref() == Some(&look.to_ne_bytes()[..]) {
+                any = true;
+            } else {
+                self.old_files.delete(&file)?;
+            }
         }
-        Ok(())
+        Ok(any)
     }
 
     pub fn reader(&self) -> Result<Reader, libbpf_rs::Error> {
@@ -300,6 +323,15 @@ impl Sensor {
             None => Ok(()),
         }
     }
+}
+
+/// Goes over all tasks twice, so that a child is found which was being forked the first time.
+fn walk_twice(iterator: &Link) -> Result<(), libbpf_rs::Error> {
+    for _ in 0..2 {
+        let mut nothing = Vec::new();
+        Iter::new(iterator)?.read_to_end(&mut nothing).map_err(libbpf_rs::Error::from)?;
+    }
+    Ok(())
 }
 
 fn pin(bpffs: &Path, links: &mut [(String, Link)]) -> Result<(PinnedRuns, PathBuf), LoadError> {

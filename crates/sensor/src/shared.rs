@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) merge_window: AtomicU64,
     pub(crate) host_mounts: AtomicU32,
     pub(crate) looking: AtomicU32,
+    pub(crate) look: AtomicU32,
+    pub(crate) old_beyond: AtomicU32,
 }
 
 /// `CALL_NUMBERS`

@@ -269,7 +269,7 @@ impl Attributor {
                 log.resource = shown_path(record);
                 log.event_data = event_data(&log.data);
                 match record.operation {
-                    Operation::Open => {
+                    Operation::Open | Operation::Inherit | Operation::Receive | Operation::Use => {
                         let flags = names::open_flags(record.detail[0]);
                         log.event_data.insert("Flags".into(), flags);
                     }

@@ -9,7 +9,7 @@ use wire::{Operation, Record};
 pub(crate) fn operation(operation: Operation) -> &'static str {
     use Operation as O;
     match operation {
-        O::Exec | O::FilelessExec | O::ExecPreset => "Process",
+        O::Exec | O::Load | O::FilelessExec | O::ExecPreset => "Process",
         O::Open
         | O::Unlink
         | O::Mkdir
@@ -25,6 +25,9 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::Setxattr
         | O::Getattr
         | O::Mmap
+        | O::Inherit
+        | O::Receive
+        | O::Use
         | O::Setattr
         | O::AnonymousMapExec
         | O::ProtectEnv
@@ -35,6 +38,7 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::SocketBind
         | O::SocketListen
         | O::SocketAccept
+        | O::SocketRecvmsg
         | O::DnsQuery => "Network",
         O::Capable => "Capabilities",
         O::Syscall => "Syscall",
@@ -61,8 +65,13 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::Setxattr => "FILE_SETXATTR",
         O::Getattr => "FILE_GETATTR",
         O::Mmap => "FILE_MMAP",
+        O::Load => "MMAP_FILE",
+        O::Inherit => "FILE_INHERIT",
+        O::Receive => "FILE_RECEIVE",
+        O::Use => "FILE_PERMISSION",
         O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
+        O::SocketRecvmsg => "SOCKET_RECVMSG",
         O::SocketConnect => "SOCKET_CONNECT",
         O::SocketSendmsg | O::DnsQuery => "SOCKET_SENDMSG",
         O::SocketBind => "SOCKET_BIND",

@@ -1,7 +1,7 @@
 //! Which programs rules ask for beyond those that are always attached, and what this kernel leaves of such rules.
 
 use policy::{
-    Preset,
+    Action, Preset,
     syscall::{self, Architecture},
 };
 use ruleset::{Class, Object, Rule, RuleSet, SyscallObject};
@@ -12,6 +12,14 @@ use crate::NotExpressed;
 pub(super) fn demands(rules: &RuleSet) -> Vec<Demand> {
     let asks = |demand: &Demand| rules.rules.iter().any(|rule| demand_of(rule) == Some(*demand));
     Demand::ALL.into_iter().filter(asks).collect()
+}
+
+/// Whether rules may deny somebody a file.
+pub(super) fn forbid_files(rules: &RuleSet) -> bool {
+    rules
+        .rules
+        .iter()
+        .any(|rule| rule.object.class() == Class::File && rule.action != Action::Audit)
 }
 
 /// How system calls are numbered here, by the numbers of their names.
@@ -55,8 +63,18 @@ fn demand_of(rule: &Rule) -> Option<Demand> {
         object => match object.class() {
             Class::Dns => Some(Demand::Dns),
             Class::Syscalls => Some(Demand::Syscalls),
+            Class::Process if forbids(rule) => Some(Demand::Programs),
             _ => None,
         },
+    }
+}
+
+/// Whether a rule by itself may deny somebody something: also one that allows does, under its own conditions.
+fn forbids(rule: &Rule) -> bool {
+    match rule.action {
+        Action::Block => true,
+        Action::Allow => rule.owner_only || rule.terminal_only,
+        Action::Audit => false,
     }
 }
 

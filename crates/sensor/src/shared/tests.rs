@@ -79,6 +79,8 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("merge_window", offset_of!(Settings, merge_window)),
             ("host_mounts", offset_of!(Settings, host_mounts)),
             ("looking", offset_of!(Settings, looking)),
+            ("look", offset_of!(Settings, look)),
+            ("old_beyond", offset_of!(Settings, old_beyond)),
         ],
     );
 }

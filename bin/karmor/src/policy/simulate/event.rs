@@ -227,11 +227,9 @@ fn file_operation(fields: &Fields<'_>) -> Result<FileOperation, Unfit> {
         flags.split('|').any(|flag| matches!(flag, "O_WRONLY" | "O_RDWR" | "O_TRUNC" | "O_TMPFILE"))
     });
     match what.trim_start_matches("lsm=").trim_start_matches("syscall=SYS_") {
-        "FILE_OPEN" | "OPEN" | "OPENAT" | "OPENAT2" | "EXECVE" | "EXECVEAT" if changes => {
-            Ok(FileOperation::Change)
-        }
-        "FILE_OPEN" | "OPEN" | "OPENAT" | "OPENAT2" | "EXECVE" | "EXECVEAT" => {
-            Ok(FileOperation::Read)
+        "FILE_OPEN" | "FILE_INHERIT" | "FILE_RECEIVE" | "FILE_PERMISSION" | "OPEN" | "OPENAT"
+        | "OPENAT2" | "EXECVE" | "EXECVEAT" => {
+            Ok(if changes { FileOperation::Change } else { FileOperation::Read })
         }
         "FILE_GETATTR" => Ok(FileOperation::Metadata),
         "" => Err(Unfit::Reason("does not say what was done to the file")),

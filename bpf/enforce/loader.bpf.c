@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Programs that are mapped rather than executed: `ld.so PROGRAM` runs PROGRAM. The mapping is judged as if the mapping
+ * program executed the file, and as if the one did that started it, for a loader only does what it was told to.
+ *
+ * Libraries are mapped likewise and lie in the same folders, but no policy lists them: so postures have no say here,
+ * and of rules on folders and patterns only where the program is a loader. A rule that names the very file holds
+ * whoever maps it.
+ */
+#include "judge.h"
+#include "known.h"
+#include "mapped.h"
+#include "report.h"
+
+/* Which applet a loader's program will become is not known where options of the loader's own come first. */
+static __always_inline bool applet_is_untold(const struct label *label)
+{
+	return label->marks & LABEL_LOADER && label->applet[0] == '-';
+}
+
+/* The row of what is mapped; false if nobody can say. 0: no rule means it. */
+static __always_inline bool mapped_row(const struct access *a, const struct label *label, __u32 *row)
+{
+	*row = a->row;
+	if (*row && !(word(a->base + *row) & ROW_MULTICALL))
+		return true;
+	struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
+	__u32 status = resolve(&t);
+	if (status == WALK_OK && word(a->base + t.row) & ROW_MULTICALL) {
+		if (applet_is_untold(label))
+			return false;
+		status = executable(&t, 0);
+	}
+	*row = status == WALK_OK ? t.row : 0;
+	return status != WALK_UNRESOLVED;
+}
+
+/* Asks for one who may be the one that runs it; true if he may not. */
+static __always_inline bool forbids(struct plan_query *q, const struct label *label, __u32 class,
+				    __u32 source)
+{
+	q->found = 0;
+	q->outcome = 0;
+	q->plan = match_plan(q->base, IMAGE_AT_EXEC, class, source);
+	judge(q);
+	if (!(q->outcome & STEP_DENY) || q->outcome & STEP_POSTURE)
+		return false;
+	return q->outcome & STEP_NAMED || label->marks & LABEL_LOADER;
+}
+
+/* 0 or a negative errno for mapping a file as a program; reports. */
+__noinline int guard_load(struct access *a)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
+	if (!a || !label)
+		return 0;
+	const struct inode *inode = (const struct inode *)a->owner;
+	/* What it will be called with is not known: no list of arguments is met. */
+	struct plan_query q = { .base = a->base, .facts = facts(task, inode) };
+	__u32 row;
+	bool told = mapped_row(a, label, &row);
+	if (told) {
+		__u32 class = row ? match_class(a->base, row) : 0;
+		__u32 source = current_source(label, a->base, a->image);
+		bool same = label->caller_image != a->image || label->caller == source;
+		if (!forbids(&q, label, class, source) &&
+		    (same || !forbids(&q, label, class, label->caller)))
+			return 0;
+	} else {
+		if (!(label->marks & LABEL_LOADER))
+			return 0;
+		q.rule = RULE_UNRESOLVED;
+	}
+	struct report *r = new_report(RECORD_ALERT, OP_LOAD, a->image);
+	if (!r)
+		return -EACCES;
+	r->dentry = a->dentry;
+	r->mnt = a->mnt;
+	r->rule = q.rule;
+	r->result = -EACCES;
+	r->owner = BPF_CORE_READ(inode, i_uid.val);
+	r->flags = told ? 0 : RECORD_UNRESOLVED;
+	report();
+	return -EACCES;
+}
+
+/* False for whom no rule on programs governs. */
+static __always_inline bool loads(struct subject *s)
+{
+	return governed(s) && word(s->base + IMAGE_AT_EXEC);
+}
+
+/* The running program was judged when it was executed. */
+static __always_inline bool runs(struct task_struct *task, const struct inode *inode)
+{
+	return number(BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_inode)) == (__u64)inode;
+}
+
+SEC("lsm/mmap_file")
+int BPF_PROG(on_load, struct file *file, unsigned long asked, unsigned long prot, unsigned long flags, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	if (!(prot & PROT_EXEC) || !file || !loads(&s))
+		return 0;
+	struct dentry *dentry = file->f_path.dentry;
+	if (unlinked(dentry) || runs(s.task, dentry->d_inode))
+		return 0;
+	struct access a = {
+		.base = s.base,
+		.image = s.image,
+		.dentry = (__u64)dentry,
+		.mnt = (__u64)file->f_path.mnt,
+		.owner = (__u64)dentry->d_inode,
+		.row = known_row(&s, dentry, file->f_path.mnt),
+	};
+	if (no_plan(&s, IMAGE_AT_EXEC, a.row) && !(word(s.base + a.row) & ROW_MULTICALL) &&
+	    (s.label->caller_image != s.image ||
+	     !match_plan(s.base, IMAGE_AT_EXEC, match_class(s.base, a.row), s.label->caller)))
+		return 0;
+	return guard_load(&a) ? -EACCES : 0;
+}
+
+/* What was mapped for reading becomes a program later. */
+SEC("lsm/file_mprotect")
+int BPF_PROG(on_load_later, struct vm_area_struct *vma, unsigned long asked, unsigned long prot, int ret)
+{
+	struct subject s = {};
+	if (ret)
+		return ret;
+	struct file *file = BPF_CORE_READ(vma, vm_file);
+	if (!(prot & PROT_EXEC) || BPF_CORE_READ(vma, vm_flags) & VM_EXEC || !file || !loads(&s))
+		return 0;
+	struct path path = mapped_path(vma);
+	struct inode *inode = BPF_CORE_READ(path.dentry, d_inode);
+	if (probed_unlinked(path.dentry) || runs(s.task, inode))
+		return 0;
+	struct access a = {
+		.base = s.base,
+		.image = s.image,
+		.dentry = (__u64)path.dentry,
+		.mnt = (__u64)path.mnt,
+		.owner = (__u64)inode,
+	};
+	return guard_load(&a) ? -EACCES : 0;
+}
