@@ -58,6 +58,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
 #define S_IFCHR 0020000
+#define S_IFBLK 0060000
+
+/* include/uapi/linux/mount.h: how a mount takes part in what happens to its peers */
+#define MS_PROPAGATION (1ul << 17 | 1ul << 18 | 1ul << 19 | 1ul << 20)
 
 /* include/linux/mount.h */
 #define MNT_INTERNAL 0x4000
@@ -75,6 +79,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* arch/x86/include/asm/thread_info.h: a call by the numbers of 32 bits */
 #define TS_COMPAT 2
+
+/* include/linux/ptrace.h */
+#define PTRACE_MODE_ATTACH 0x02
 
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
@@ -108,6 +115,7 @@ struct hlist_head {
 
 struct super_block {
 	__u32 s_dev;
+	struct dentry *s_root;
 	unsigned long s_flags;
 	unsigned long s_magic;
 	struct list_head s_mounts;
@@ -122,6 +130,8 @@ struct inode {
 	__u32 i_generation;
 	kuid_t i_uid;
 	unsigned long i_ino;
+	__u32 i_rdev;
+	struct hlist_head i_dentry;
 	struct super_block *i_sb;
 };
 
@@ -131,6 +141,13 @@ struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;
 	struct super_block *d_sb;
+};
+
+/* The names of an inode, as they were chained when files of an overlay still had its path. */
+struct dentry___chained {
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
@@ -166,6 +183,7 @@ struct mount {
 	struct vfsmount mnt;
 	struct list_head mnt_instance;
 	struct mnt_namespace *mnt_ns;
+	int mnt_group_id; /* 0: it has no peers */
 };
 
 /* Since 6.18 a super block chains its mounts by plain pointers. */
@@ -276,6 +294,23 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct bpf_map {
+	__u32 id;
+};
+
+struct bpf_link {
+	__u32 id;
+};
+
 struct thread_info {
 	__u32 status;
 };
@@ -300,6 +335,7 @@ struct task_struct {
 	struct io_uring_task *io_uring;
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
+	struct files_struct *files;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[1]; /* by PIDTYPE_* */
 	struct css_set *cgroups;
@@ -352,6 +388,10 @@ struct sock {
 struct socket {
 	short type;
 	struct sock *sk;
+};
+
+struct unix_sock {
+	struct path path;
 };
 
 struct sockaddr;

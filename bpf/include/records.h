@@ -35,6 +35,8 @@
 #define OP_SETXATTR 14
 #define OP_GETATTR 15
 #define OP_MMAP 16
+#define OP_MOUNT 17
+#define OP_UMOUNT 18
 #define OP_SETATTR 24
 #define OP_SOCKET_CREATE 32
 #define OP_SOCKET_CONNECT 33
@@ -51,6 +53,11 @@
 #define OP_PROTECT_ENV 114
 #define OP_EXEC_PRESET 115
 #define OP_PROTECT_PROC 116
+/* to a process */
+#define OP_SIGNAL 128
+#define OP_PTRACE 129
+#define OP_SET_LIMITS 130 /* or how it is scheduled */
+#define OP_BPF 131
 
 /* flags */
 #define RECORD_PATH_CUT 1     /* the path did not fit */

@@ -51,6 +51,9 @@ struct settings {
 	__u64 merge_window;   /* ns in which repeats of a log are kept back */
 	__u32 host_mounts;    /* inode number of the host's mount namespace */
 	__u32 looking;        /* LOOKING_*: what the task iterator is run for */
+	__u64 agent_start;    /* ns since boot: its number may be another's one day */
+	__u32 agent;          /* thread group */
+	__u32 pass_unresolved; /* an object that cannot be followed to the root is permitted */
 };
 
 #define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */

@@ -45,6 +45,10 @@ pub(crate) struct Settings {
     pub(crate) merge_window: AtomicU64,
     pub(crate) host_mounts: AtomicU32,
     pub(crate) looking: AtomicU32,
+    /// Filled by the programs, as is `agent`.
+    agent_start: AtomicU64,
+    agent: AtomicU32,
+    pub(crate) pass_unresolved: AtomicU32,
 }
 
 /// `CALL_NUMBERS`

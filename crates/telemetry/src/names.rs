@@ -9,7 +9,12 @@ use wire::{Operation, Record};
 pub(crate) fn operation(operation: Operation) -> &'static str {
     use Operation as O;
     match operation {
-        O::Exec | O::FilelessExec | O::ExecPreset => "Process",
+        O::Exec
+        | O::FilelessExec
+        | O::ExecPreset
+        | O::Signal
+        | O::Ptrace
+        | O::SetLimits => "Process",
         O::Open
         | O::Unlink
         | O::Mkdir
@@ -25,6 +30,8 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::Setxattr
         | O::Getattr
         | O::Mmap
+        | O::Mount
+        | O::Umount
         | O::Setattr
         | O::AnonymousMapExec
         | O::ProtectEnv
@@ -37,8 +44,14 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::SocketAccept
         | O::DnsQuery => "Network",
         O::Capable => "Capabilities",
-        O::Syscall => "Syscall",
+        O::Syscall | O::Bpf => "Syscall",
     }
+}
+
+/// Whether the object is a program that somebody tried to become.
+pub(crate) fn starts(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(operation, O::Exec | O::FilelessExec | O::ExecPreset)
 }
 
 /// The hook in `Data`, behind `lsm=`. Alerts of presets do not name theirs.
@@ -61,6 +74,8 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::Setxattr => "FILE_SETXATTR",
         O::Getattr => "FILE_GETATTR",
         O::Mmap => "FILE_MMAP",
+        O::Mount => "SB_MOUNT",
+        O::Umount => "SB_UMOUNT",
         O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
         O::SocketConnect => "SOCKET_CONNECT",
@@ -70,6 +85,10 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::SocketAccept => "SOCKET_ACCEPT",
         O::Capable => "CAPABLE",
         O::Syscall => "SYSCALL",
+        O::Signal => "TASK_KILL",
+        O::Ptrace => "PTRACE_ACCESS_CHECK",
+        O::SetLimits => "TASK_SETRLIMIT",
+        O::Bpf => "BPF",
         O::AnonymousMapExec | O::FilelessExec | O::ProtectEnv | O::ExecPreset | O::ProtectProc => {
             return None;
         }

@@ -32,6 +32,8 @@ pub enum Operation {
     Setxattr,
     Getattr,
     Mmap,
+    Mount,
+    Umount,
     Setattr,
     SocketCreate,
     SocketConnect,
@@ -47,6 +49,10 @@ pub enum Operation {
     ExecPreset,
     ProtectProc,
     Syscall,
+    Signal,
+    Ptrace,
+    SetLimits,
+    Bpf,
 }
 
 pub mod flag {
@@ -64,6 +70,8 @@ const NO_SYSCALL: u32 = u32::MAX;
 
 pub const RULE_POSTURE: u32 = 0xffff_fffe;
 pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
+/// No rule of a policy: the agent protects itself.
+pub const RULE_SELF: u32 = 0xffff_fffc;
 
 /// A decoded record; see `bpf/include/records.h` for the meaning of each field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,6 +247,8 @@ fn operation(number: u16) -> Result<Operation, DecodeError> {
         14 => Operation::Setxattr,
         15 => Operation::Getattr,
         16 => Operation::Mmap,
+        17 => Operation::Mount,
+        18 => Operation::Umount,
         24 => Operation::Setattr,
         32 => Operation::SocketCreate,
         33 => Operation::SocketConnect,
@@ -254,6 +264,10 @@ fn operation(number: u16) -> Result<Operation, DecodeError> {
         114 => Operation::ProtectEnv,
         115 => Operation::ExecPreset,
         116 => Operation::ProtectProc,
+        128 => Operation::Signal,
+        129 => Operation::Ptrace,
+        130 => Operation::SetLimits,
+        131 => Operation::Bpf,
         other => return Err(DecodeError::Operation(other)),
     })
 }

@@ -79,6 +79,9 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("merge_window", offset_of!(Settings, merge_window)),
             ("host_mounts", offset_of!(Settings, host_mounts)),
             ("looking", offset_of!(Settings, looking)),
+            ("agent_start", offset_of!(Settings, agent_start)),
+            ("agent", offset_of!(Settings, agent)),
+            ("pass_unresolved", offset_of!(Settings, pass_unresolved)),
         ],
     );
 }
