@@ -65,6 +65,8 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 	struct plan_query q = { .base = base, .context = program };
 	__u32 rule;
 	if (t.status == WALK_UNRESOLVED) {
+		if (settings.pass_unresolved)
+			return 0;
 		q.outcome = STEP_DENY;
 		q.rule = RULE_UNRESOLVED;
 	} else {

@@ -55,6 +55,14 @@ static __always_inline void note_inside(struct label *label, struct task_struct 
 	label_early(label, task);
 }
 
+/* Whoever runs the iterator is the agent, by whatever number its own namespace knows it. */
+static __always_inline void note_agent(void)
+{
+	struct task_struct *agent = bpf_get_current_task_btf();
+	settings.agent_start = BPF_CORE_READ(agent, group_leader, start_boottime);
+	settings.agent = BPF_CORE_READ(agent, tgid);
+}
+
 /*
  * Run by user space: once when the programs have just been attached, and whenever it has told a place, to label the
  * tasks that are in it already. A task that is labelled keeps its label, unless that is the host's or a dead
@@ -68,6 +76,7 @@ int label_tasks(struct bpf_iter__task *ctx)
 		return 0;
 	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
 	if (settings.looking == LOOKING_FOR_INSIDE) {
+		note_agent();
 		note_inside(label, task);
 		return 0;
 	}

@@ -2,6 +2,7 @@
 /* Opening files and directories, by whatever call. */
 #include "guard.h"
 #include "known.h"
+#include "own_open.h"
 
 SEC("lsm/file_open")
 int BPF_PROG(on_open, struct file *file, int ret)
@@ -9,9 +10,13 @@ int BPF_PROG(on_open, struct file *file, int ret)
 	struct subject s = {};
 	if (ret)
 		return ret;
-	if (!governed(&s))
-		return 0;
+	bool ruled = governed(&s);
 	__u32 flags = file->f_flags;
+	if (flags & (O_WRONLY | O_RDWR | O_TRUNC) && belongs(s.label) &&
+	    own_open(number(file), number(file->f_path.mnt)))
+		return -EACCES;
+	if (!ruled)
+		return 0;
 	__u32 mode = file->f_mode;
 	struct dentry *dentry = file->f_path.dentry;
 	/* An overlay's own handle on the layer below: the user's open has been judged. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Extended attributes: setting and removing them. */
 #include "mounts.h"
+#include "own.h"
 
 SEC("lsm/inode_setxattr")
 int BPF_PROG(on_setxattr, struct mnt_idmap *idmap, struct dentry *dentry, const char *name,
@@ -9,6 +10,8 @@ int BPF_PROG(on_setxattr, struct mnt_idmap *idmap, struct dentry *dentry, const 
 	struct subject s = {};
 	if (ret)
 		return ret;
+	if (own_alter(dentry, OP_SETXATTR))
+		return -EACCES;
 	return governed(&s) && guard_dentry(&s, dentry, OP_SETXATTR) ? -EACCES : 0;
 }
 
@@ -18,5 +21,7 @@ int BPF_PROG(on_removexattr, struct mnt_idmap *idmap, struct dentry *dentry, con
 	struct subject s = {};
 	if (ret)
 		return ret;
+	if (own_alter(dentry, OP_SETXATTR))
+		return -EACCES;
 	return governed(&s) && guard_dentry(&s, dentry, OP_SETXATTR) ? -EACCES : 0;
 }

@@ -27,7 +27,7 @@ static __always_inline bool is_directory(const struct inode *inode)
 }
 
 /* The rule that forbids it; RULE_NONE. What has no path is under no rule. */
-static __always_inline __u32 forbids(const struct target *from, const struct target *to)
+static __always_inline __u32 forbids_move(const struct target *from, const struct target *to)
 {
 	__u32 base = from->base;
 	if (from->status == WALK_NO_NAME || !word(base + IMAGE_AT_SIGNATURES))
@@ -42,7 +42,7 @@ __noinline int moved(struct move *m)
 {
 	if (!m)
 		return 0;
-	__u32 rule = forbids(&m->from, &m->to);
+	__u32 rule = forbids_move(&m->from, &m->to);
 	if (rule == RULE_NONE)
 		return 0;
 	const struct inode *inode = inode_of(&m->from);

@@ -22,6 +22,8 @@ __noinline int guard(struct access *a)
 		if (t.status == WALK_NO_NAME || (t.status != WALK_OK && a->guessed))
 			return 0;
 		unresolved = t.status != WALK_OK;
+		if (unresolved && settings.pass_unresolved)
+			return 0;
 		row = t.row;
 	}
 	struct task_struct *task = bpf_get_current_task_btf();

@@ -91,6 +91,7 @@
 /* Word 1 of a step: the rule's id, or one of these. */
 #define RULE_POSTURE 0xfffffffe
 #define RULE_UNRESOLVED 0xfffffffd
+#define RULE_SELF 0xfffffffc /* no rule of a policy: the agent protects itself */
 #define RULE_NONE 0xffffffff /* permitted in silence, as at the end of the steps */
 
 #define PLAN_MAX_STEPS 64

@@ -85,6 +85,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* include/uapi/linux/fs.h */
 #define RENAME_EXCHANGE 2
 
+/* include/uapi/linux/mount.h: how a mount takes part in what happens to its peers */
+#define MS_PROPAGATION (1ul << 17 | 1ul << 18 | 1ul << 19 | 1ul << 20)
+
 /* include/linux/mount.h */
 #define MNT_INTERNAL 0x4000
 
@@ -101,6 +104,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* arch/x86/include/asm/thread_info.h: a call by the numbers of 32 bits */
 #define TS_COMPAT 2
+
+/* include/linux/ptrace.h */
+#define PTRACE_MODE_ATTACH 0x02
 
 #define PF_KTHREAD 0x00200000
 #define PF_IO_WORKER 0x00000010
@@ -134,6 +140,7 @@ struct hlist_head {
 
 struct super_block {
 	__u32 s_dev;
+	struct dentry *s_root;
 	unsigned long s_flags;
 	unsigned long s_magic;
 	struct list_head s_mounts;
@@ -148,6 +155,8 @@ struct inode {
 	__u32 i_generation;
 	kuid_t i_uid;
 	unsigned long i_ino;
+	__u32 i_rdev;
+	struct hlist_head i_dentry;
 	struct super_block *i_sb;
 };
 
@@ -157,6 +166,13 @@ struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;
 	struct super_block *d_sb;
+};
+
+/* The names of an inode, as they were chained when files of an overlay still had its path. */
+struct dentry___chained {
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
@@ -192,6 +208,7 @@ struct mount {
 	struct vfsmount mnt;
 	struct list_head mnt_instance;
 	struct mnt_namespace *mnt_ns;
+	int mnt_group_id; /* 0: it has no peers */
 };
 
 /* Since 6.18 a super block chains its mounts by plain pointers. */
@@ -320,6 +337,14 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct bpf_map {
+	__u32 id;
+};
+
+struct bpf_link {
+	__u32 id;
+};
+
 struct thread_info {
 	__u32 status;
 };
@@ -398,6 +423,10 @@ struct sock {
 struct socket {
 	short type;
 	struct sock *sk;
+};
+
+struct unix_sock {
+	struct path path;
 };
 
 struct sockaddr;

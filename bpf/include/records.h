@@ -39,6 +39,8 @@
 #define OP_INHERIT 18 /* having it open from the program that executed one */
 #define OP_RECEIVE 19 /* being given it, open */
 #define OP_USE 20     /* reading or writing what is open already */
+#define OP_MOUNT 21
+#define OP_UMOUNT 22
 #define OP_SETATTR 24
 #define OP_SOCKET_CREATE 32
 #define OP_SOCKET_CONNECT 33
@@ -56,6 +58,11 @@
 #define OP_PROTECT_ENV 114
 #define OP_EXEC_PRESET 115
 #define OP_PROTECT_PROC 116
+/* to a process */
+#define OP_SIGNAL 128
+#define OP_PTRACE 129
+#define OP_SET_LIMITS 130 /* or how it is scheduled */
+#define OP_BPF 131
 
 /* flags */
 #define RECORD_PATH_CUT 1     /* the path did not fit */

@@ -12,6 +12,7 @@
 #include <linux/fsverity.h>
 
 #include "guard.h"
+#include "own.h"
 
 #define EXT4_IOC_SETVERSION_OLD _IOW('f', 4, long)
 #define EXT4_IOC_MIGRATE _IO('f', 9)
@@ -45,7 +46,10 @@ static __always_inline bool changes(unsigned int request)
 
 static __always_inline int guard_request(struct file *file, unsigned int request)
 {
-	return changes(request) ? guard_open_file(file, OP_SETATTR) : 0;
+	if (!changes(request))
+		return 0;
+	int denied = own_alter(BPF_CORE_READ(file, f_path.dentry), OP_SETATTR);
+	return denied ? denied : guard_open_file(file, OP_SETATTR);
 }
 
 #endif

@@ -53,6 +53,9 @@ struct settings {
 	__u32 looking;        /* LOOKING_*: what the task iterator is run for */
 	__u32 look;           /* counts the looks for old files */
 	__u32 old_beyond;     /* the look that found more of them than could be noted */
+	__u64 agent_start;    /* ns since boot: its number may be another's one day */
+	__u32 agent;          /* thread group */
+	__u32 pass_unresolved; /* an object that cannot be followed to the root is permitted */
 };
 
 #define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */

@@ -23,7 +23,7 @@ use crate::{
     index::{self, Index, IndexHandle},
     instance::{Instance, write_whole},
     probe_file,
-    reload::{Reloader, event_settings, policy_settings},
+    reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     store::Store,
     submissions::Desk,
@@ -118,6 +118,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         host,
         identities,
     );
+    index.protect(&own_places(&config, sources.file.as_deref()));
     // The directory comes first: what it keeps goes before what was stored.
     if !config.policy_dir.as_os_str().is_empty() {
         restore::follow_directory(&mut index, restore::read_directory(&config.policy_dir));

@@ -1,6 +1,6 @@
 //! Which enforcer runs, and what stands in where none can.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
     EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
@@ -9,7 +9,7 @@ use ruleset::RuleSet;
 use sensor::Capabilities;
 use wire::Visibility;
 
-use crate::config::Config;
+use crate::config::{Config, OnAgentLoss};
 
 /// Records that found the kernel's rings full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub(crate) trait Backend: Enforcer {
     /// Repeats of a log within this time are counted in the next one.
     fn merge_logs(&self, window: Duration);
 
+    /// Whether objects that cannot be followed to the root are permitted.
+    fn permit_unresolved(&self, permit: bool);
+
+    /// Keeps what is the agent's own from containers. Returns what could not be, and why.
+    fn protect(&mut self, own: &[PathBuf]) -> Vec<String>;
+
     /// Why nothing at all is enforced, if so.
     fn idle_because(&self) -> Option<&str> {
         None
@@ -47,6 +53,14 @@ impl Backend for BpfEnforcer {
 
     fn merge_logs(&self, window: Duration) {
         Self::merge_logs(self, window);
+    }
+
+    fn permit_unresolved(&self, permit: bool) {
+        Self::permit_unresolved(self, permit);
+    }
+
+    fn protect(&mut self, own: &[PathBuf]) -> Vec<String> {
+        Self::protect(self, own)
     }
 }
 
@@ -93,6 +107,12 @@ impl Backend for NoEnforcer {
 
     fn merge_logs(&self, _: Duration) {}
 
+    fn permit_unresolved(&self, _: bool) {}
+
+    fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
+        Vec::new()
+    }
+
     fn idle_because(&self) -> Option<&str> {
         Some(&self.reason)
     }
@@ -115,7 +135,10 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
     if !capabilities.bpf_lsm() {
         return nothing(capabilities.missing().collect::<Vec<_>>().join("; "));
     }
-    let options = sensor::Options { bpffs: Some(config.bpf_fs_path.clone()) };
+    let options = sensor::Options {
+        bpffs: Some(config.bpf_fs_path.clone()),
+        pin: config.on_agent_loss == OnAgentLoss::Keep,
+    };
     match BpfEnforcer::start(&options) {
         Ok((enforcer, events)) => {
             let loaded = enforcer.loaded();

@@ -82,8 +82,12 @@ pub(crate) struct Config {
     pub(crate) drop_resource_from_process_logs: bool,
     pub(crate) match_args: bool,
     pub(crate) enable_network_policy_enforcer: bool,
-    /// What a container start does while the agent cannot be asked: `ignore` or `fail`.
-    pub(crate) on_hook_failure: String,
+    /// What becomes of rules when the agent ends.
+    pub(crate) on_agent_loss: OnAgentLoss,
+    /// What becomes of objects that cannot be followed to the root.
+    pub(crate) on_unresolved_path: Verdict,
+    /// What becomes of container starts that the agent cannot be asked about.
+    pub(crate) on_hook_failure: Verdict,
     pub(crate) state_dir: PathBuf,
     pub(crate) run_dir: PathBuf,
     /// A directory of policy files that is followed; empty for none.
@@ -148,7 +152,9 @@ impl Default for Config {
             drop_resource_from_process_logs: false,
             match_args: true,
             enable_network_policy_enforcer: true,
-            on_hook_failure: "deny".into(),
+            on_agent_loss: OnAgentLoss::Keep,
+            on_unresolved_path: Verdict::Deny,
+            on_hook_failure: Verdict::Deny,
             state_dir: "/opt/kubearmor".into(),
             run_dir: "/run/kubearmor".into(),
             policy_dir: PathBuf::new(),
@@ -238,6 +244,24 @@ impl Config {
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, what)| what).collect()
     }
+}
+
+/// What rules do without the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnAgentLoss {
+    /// They stay in force.
+    Keep,
+    /// They end with it.
+    Open,
+}
+
+/// What is done where nothing can be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    Deny,
+    Allow,
 }
 
 /// A default posture as configuration files write it, in any letter case.

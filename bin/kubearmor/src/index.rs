@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) host_visible: Visibility,
     /// Repeats of a log within this time are counted in the next one.
     pub(crate) merge_window: Duration,
+    /// Objects that cannot be followed to the root are permitted.
+    pub(crate) permit_unresolved: bool,
 }
 
 /// Who keeps a policy's text.
@@ -128,6 +130,7 @@ impl Index {
             scanned: false,
         };
         index.backend.merge_logs(index.settings.merge_window);
+        index.backend.permit_unresolved(index.settings.permit_unresolved);
         index.follow_host();
         index
     }
@@ -244,10 +247,18 @@ impl Index {
         }
         self.settings = settings;
         self.backend.merge_logs(self.settings.merge_window);
+        self.backend.permit_unresolved(self.settings.permit_unresolved);
         self.follow_host();
         for key in self.workloads.keys().cloned().collect::<Vec<_>>() {
             self.govern_or_report(&key);
             self.observe(&key);
+        }
+    }
+
+    /// Keeps what is the agent's own from containers.
+    pub(crate) fn protect(&mut self, own: &[PathBuf]) {
+        for problem in self.backend.protect(own) {
+            warn!("not protected from containers: {problem}");
         }
     }
 

@@ -1,12 +1,16 @@
 //! Brings a changed configuration and a changed policy directory into force.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{Config, Sources},
+    config::{Config, Sources, Verdict},
     events::Accounts,
     index::{IndexHandle, Settings},
     instance::Instance,
@@ -47,6 +51,11 @@ impl Reloader {
             *config = new;
             info!("the configuration was read again");
         }
+        // A changed file may be another file of the same name.
+        let own = own_places(&config, self.sources.file.as_deref());
+        if self.index.call(move |index| index.protect(&own)).await.is_err() {
+            return;
+        }
         // Written even if nothing changed: whoever asked for the reload waits for it.
         if let Err(problem) = self.instance.in_force(&config) {
             error!("{problem}");
@@ -65,6 +74,17 @@ impl Reloader {
     }
 }
 
+/// What nobody in a container is to change: where the agent keeps things, what it reads, and its program.
+pub(crate) fn own_places(config: &Config, file: Option<&Path>) -> Vec<PathBuf> {
+    let kept = [&config.state_dir, &config.run_dir, &config.policy_dir, &config.tls_cert_path];
+    let mut places: Vec<PathBuf> = kept.into_iter().cloned().collect();
+    places.extend(file.map(Path::to_owned));
+    places.extend(std::env::current_exe());
+    // Keys may name what is not there, such as certificates that nobody asked for.
+    places.retain(|place| place.exists());
+    places
+}
+
 pub(crate) fn policy_settings(config: &Config) -> Settings {
     Settings {
         container_policies: config.enable_kube_armor_policy,
@@ -73,6 +93,7 @@ pub(crate) fn policy_settings(config: &Config) -> Settings {
         host: config.host_postures(),
         visible: config.visibility.classes,
         host_visible: config.effective_host_visibility().classes,
+        permit_unresolved: config.on_unresolved_path == Verdict::Allow,
         merge_window: Duration::from_millis(config.log_merge_millis.into()),
     }
 }

@@ -66,6 +66,7 @@ pub mod step {
 
 pub const RULE_POSTURE: u32 = 0xffff_fffe;
 pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
+pub const RULE_SELF: u32 = 0xffff_fffc;
 /// An explicit "nothing has a say", in a plan whose later steps must not be reached.
 pub const RULE_NONE: u32 = 0xffff_ffff;
 pub const PLAN_MAX_STEPS: usize = 64;

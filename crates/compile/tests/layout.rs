@@ -89,6 +89,7 @@ fn the_header_and_the_layout_agree() {
         ("STEP_ARG_SET_SHIFT", step::ARG_SET_SHIFT),
         ("RULE_POSTURE", layout::RULE_POSTURE),
         ("RULE_UNRESOLVED", layout::RULE_UNRESOLVED),
+        ("RULE_SELF", layout::RULE_SELF),
         ("RULE_NONE", layout::RULE_NONE),
     ];
     let defined = defined();

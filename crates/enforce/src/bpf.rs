@@ -99,6 +99,16 @@ impl BpfEnforcer {
         self.sensor.merge_logs(window);
     }
 
+    /// Keeps what is the agent's own from containers; returns what could not be, and why.
+    pub fn protect(&mut self, own: &[PathBuf]) -> Vec<String> {
+        self.sensor.protect(own).unwrap_or_else(|error| vec![error.to_string()])
+    }
+
+    /// Objects that cannot be followed to the root are permitted from here on, or denied.
+    pub fn permit_unresolved(&self, permit: bool) {
+        self.sensor.permit_unresolved(permit);
+    }
+
     /// Attaches the programs that somebody's visibility asks for, and no others.
     fn follow_visibility(&mut self) {
         let wanted = self.placed.values().fold(Visibility::empty(), |all, p| all | p.visible);

@@ -7,7 +7,7 @@ use sensor::{Demand, Loaded, Options, Sensor};
 use wire::Visibility;
 
 fn main() -> ExitCode {
-    let mut sensor = match Sensor::load(&Options { bpffs: None }) {
+    let mut sensor = match Sensor::load(&Options { bpffs: None, pin: false }) {
         Ok(sensor) => sensor,
         Err(error) => {
             println!("FAIL  {error:?}");

@@ -8,11 +8,14 @@ use std::{
 
 /// Opens the root of the v2 hierarchy, as far as this process sees it.
 pub(crate) fn root() -> io::Result<File> {
+    File::open(mount()?)
+}
+
+/// Where that root is.
+pub(crate) fn mount() -> io::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let path = mount_point(&mounts).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, "no control groups v2 are mounted")
-    })?;
-    File::open(path)
+    mount_point(&mounts)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no control groups v2 are mounted"))
 }
 
 /// The fifth field of the first line whose file system, behind the lone dash, is `cgroup2`.

@@ -98,6 +98,10 @@ impl OnDemand {
         Ok(())
     }
 
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.0.iter().flat_map(|(_, links)| links)
+    }
+
     pub(crate) fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
         let served = |(group, _): &mut (&str, _)| demand.groups().contains(group);
         for mut link in self.0.extract_if(.., served).flat_map(|(_, links)| links) {

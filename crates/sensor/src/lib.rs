@@ -8,6 +8,7 @@ mod cgroups;
 mod demand;
 mod load;
 mod observers;
+mod own;
 mod pins;
 mod probe;
 mod programs;

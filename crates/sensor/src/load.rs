@@ -1,11 +1,6 @@
 //! The loaded programs: attached, pinned, and steered through their maps.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{io::Read as _, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
 use wire::Visibility;
@@ -14,6 +9,7 @@ use crate::{
     arena::{ARENA_WORDS, Arena, ArenaFull, Region},
     demand::{Demand, OnDemand, is_on_demand, missing},
     observers::{Observers, observes},
+    own::{Marks, Mounts},
     pins::{PinError, PinnedRuns},
     programs::{Maps, Programs},
     rings::Reader,
@@ -47,6 +43,8 @@ pub enum LoadError {
     },
     #[error("the host's {0} cannot be looked at")]
     Host(&'static str, #[source] rustix::io::Errno),
+    #[error("the numbers of the programs' maps cannot be asked for")]
+    MapIds(#[source] libbpf_rs::Error),
     #[error("the tasks that run already cannot be looked at")]
     Tasks(#[source] libbpf_rs::Error),
     #[error("the kernel's rings cannot be opened")]
@@ -65,8 +63,10 @@ pub enum LoadError {
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the bpf file system is mounted; `None`: nothing is pinned, rules end with the process.
+    /// Where the bpf file system is mounted; `None`: no earlier run is looked for, and nothing is pinned.
     pub bpffs: Option<PathBuf>,
+    /// Whether rules outlast the process.
+    pub pin: bool,
 }
 
 /// What came of loading.
@@ -86,6 +86,11 @@ pub struct Sensor {
     settings: Mapping,
     calls: Mapping,
     cgroups: MapHandle,
+    own_places: MapHandle,
+    map_ids: Vec<u32>,
+    /// What the agent asked to protect, and what the kernel knows of it.
+    own: Vec<PathBuf>,
+    marks: Marks,
     alerts: MapHandle,
     programs: MapHandle,
     logs: MapHandle,
@@ -95,8 +100,9 @@ pub struct Sensor {
     old_files: MapHandle,
     observers: Observers,
     // Held so that the programs stay attached where they are not pinned.
-    _links: Vec<Link>,
-    pins: Option<(PinnedRuns, PathBuf)>,
+    links: Vec<Link>,
+    /// All runs, and the folder of this one if it is pinned.
+    pins: Option<(PinnedRuns, Option<PathBuf>)>,
     on_demand: OnDemand,
     in_kernel: Programs,
     loaded: Loaded,
@@ -131,14 +137,23 @@ impl Sensor {
         let file_iterator = at.map(|at| links.swap_remove(at).1);
         loaded.hooks = links.iter().map(|(program, _)| program.clone()).collect();
         let pins = match &options.bpffs {
-            Some(bpffs) => Some(pin(bpffs, &mut links)?),
+            Some(bpffs) => {
+                let runs = PinnedRuns::new(bpffs);
+                let own = options.pin.then(|| pin(&runs, &mut links)).transpose()?;
+                Some((runs, own))
+            }
             None => None,
         };
+        let map_ids = maps.ids().map_err(LoadError::MapIds)?;
         let sensor = Self {
+            map_ids,
+            own: Vec::new(),
+            marks: Marks::default(),
             arena: Arena::new(maps.mapping("arena", ARENA_WORDS as usize * 4)?),
             slots: maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?,
             settings: maps.mapping("settings", size_of::<Settings>())?,
             calls: maps.mapping("calls", size_of::<Calls>())?,
+            own_places: maps.take("own_places")?,
             cgroups: maps.take("cgroups")?,
             alerts: maps.take("alerts")?,
             programs: maps.take("programs")?,
@@ -147,7 +162,7 @@ impl Sensor {
             task_iterator,
             file_iterator,
             old_files: maps.take("old_files")?,
-            _links: links.into_iter().map(|(_, link)| link).collect(),
+            links: links.into_iter().map(|(_, link)| link).collect(),
             pins,
             on_demand: OnDemand::default(),
             in_kernel: programs,
@@ -192,6 +207,43 @@ impl Sensor {
         looked
     }
 
+    /// Keeps these files and directories from containers, and with them the agent's process, its pins, its maps and the
+    /// disks below. Called again it replaces what was kept. Returns what could not be found, with the reason.
+    pub fn protect(&mut self, own: &[PathBuf]) -> Result<Vec<String>, libbpf_rs::Error> {
+        own.clone_into(&mut self.own);
+        self.renew_marks()
+    }
+
+    fn renew_marks(&mut self) -> Result<Vec<String>, libbpf_rs::Error> {
+        let mut problems = Vec::new();
+        let mut marks = Marks::default();
+        let mounts = Mounts::read()?;
+        let pinned = self.pins.as_ref().filter(|(_, own)| own.is_some());
+        let pins = pinned.map(|(runs, _)| runs.root().to_owned());
+        for place in self.own.iter().chain(&pins) {
+            if let Err(error) = marks.place(place, &mounts) {
+                problems.push(format!("{}: {error}", place.display()));
+            }
+        }
+        if let Err(error) = marks.control_group(&mounts) {
+            problems.push(format!("the agent's control group: {error}"));
+        }
+        for id in &self.map_ids {
+            marks.map(*id);
+        }
+        for link in self.links.iter().chain(self.on_demand.links()) {
+            marks.link(link.info()?.id);
+        }
+        marks.replace(&self.marks, &self.own_places)?;
+        self.marks = marks;
+        Ok(problems)
+    }
+
+    /// Objects that cannot be followed to the root of their file systems are permitted from here on, or denied.
+    pub fn permit_unresolved(&self, permit: bool) {
+        self.settings.settings().pass_unresolved.store(permit.into(), Ordering::Relaxed);
+    }
+
     /// Tells the programs how system calls are numbered on this machine. To be called before rules on them come.
     pub fn number_calls(&self, numbers: &CallNumbers) {
         self.calls.calls().write(numbers);
@@ -204,13 +256,15 @@ impl Sensor {
 
     /// Attaches the programs that serve such rules, unless they are attached.
     pub fn attach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
-        let pins = self.pins.as_ref().map(|(_, own)| own.as_path());
-        self.on_demand.attach(&self.in_kernel, demand, pins)
+        let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
+        self.on_demand.attach(&self.in_kernel, demand, pins)?;
+        self.renew_marks().map(drop)
     }
 
     /// Detaches them, since no rule asks for them any more.
     pub fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
-        self.on_demand.detach(demand)
+        self.on_demand.detach(demand)?;
+        self.renew_marks().map(drop)
     }
 
     /// Copies an image into the arena; no slot points at it yet.
@@ -319,7 +373,7 @@ impl Sensor {
     /// Takes away what earlier runs of the agent left in force. To be called once our own rules are.
     pub fn retire_earlier_runs(&self) -> Result<(), PinError> {
         match &self.pins {
-            Some((runs, own)) => runs.retire_others(own),
+            Some((runs, own)) => runs.retire_others(own.as_deref()),
             None => Ok(()),
         }
     }
@@ -334,14 +388,13 @@ fn walk_twice(iterator: &Link) -> Result<(), libbpf_rs::Error> {
     Ok(())
 }
 
-fn pin(bpffs: &Path, links: &mut [(String, Link)]) -> Result<(PinnedRuns, PathBuf), LoadError> {
-    let runs = PinnedRuns::new(bpffs);
+fn pin(runs: &PinnedRuns, links: &mut [(String, Link)]) -> Result<PathBuf, LoadError> {
     let own = runs.begin()?;
     for (program, link) in links {
         link.pin(own.join(&*program))
             .map_err(|source| LoadError::PinLink { program: program.clone(), source })?;
     }
-    Ok((runs, own))
+    Ok(own)
 }
 
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

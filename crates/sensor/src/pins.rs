@@ -51,10 +51,11 @@ impl PinnedRuns {
         Ok(self.root.clone())
     }
 
-    /// Removes every run but one: its programs are detached as soon as nobody else holds them.
-    pub fn retire_others(&self, keep: &Path) -> Result<(), PinError> {
+    /// Removes every run but this one, if it is pinned itself: their programs are detached as soon as nobody else holds
+    /// them.
+    pub fn retire_others(&self, keep: Option<&Path>) -> Result<(), PinError> {
         for run in self.runs()? {
-            if run != keep {
+            if Some(run.as_path()) != keep {
                 remove(&run)?;
             }
         }

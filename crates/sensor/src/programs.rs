@@ -5,7 +5,9 @@
 
 use std::os::fd::AsFd as _;
 
-use libbpf_rs::{Link, MapCore as _, MapHandle, Object, ObjectBuilder, ProgramMut, btf::Btf};
+use libbpf_rs::{
+    Link, MapCore as _, MapHandle, MapInfo, Object, ObjectBuilder, ProgramMut, btf::Btf,
+};
 
 use crate::{
     load::LoadError,
@@ -155,6 +157,12 @@ fn map_name(name: &str) -> Option<&str> {
 impl Maps {
     fn find(&self, name: &str) -> Option<&MapHandle> {
         self.known.iter().find(|(known, _)| known == name).map(|(_, map)| map)
+    }
+
+    /// The kernel's numbers of all of them.
+    pub(crate) fn ids(&self) -> Result<Vec<u32>, libbpf_rs::Error> {
+        let id = |(_, map): &(String, MapHandle)| Ok(MapInfo::new(map.as_fd())?.info.id);
+        self.known.iter().map(id).collect()
     }
 
     pub(crate) fn take(&mut self, name: &'static str) -> Result<MapHandle, LoadError> {

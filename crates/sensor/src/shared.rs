@@ -47,6 +47,10 @@ pub(crate) struct Settings {
     pub(crate) looking: AtomicU32,
     pub(crate) look: AtomicU32,
     pub(crate) old_beyond: AtomicU32,
+    /// Filled by the programs, as is `agent`.
+    agent_start: AtomicU64,
+    agent: AtomicU32,
+    pub(crate) pass_unresolved: AtomicU32,
 }
 
 /// `CALL_NUMBERS`

@@ -4,7 +4,7 @@
 use libbpf_rs::btf::{Btf, types::Func, types::FuncProto};
 
 /// A group of programs that fits only if a hook is there with so many parameters.
-const VARIANTS: [(&str, &str, usize); 5] = [
+const VARIANTS: [(&str, &str, usize); 7] = [
     ("times", "bpf_lsm_inode_setattr", 3),
     ("times_plain", "bpf_lsm_inode_setattr", 2),
     // Before these hooks, access control lists went through those for extended attributes.
@@ -12,6 +12,8 @@ const VARIANTS: [(&str, &str, usize); 5] = [
     // Before these, an open file was truncated by its path, and attributes were set by requests alone.
     ("truncate", "bpf_lsm_file_truncate", 1),
     ("attributes", "bpf_lsm_inode_file_setattr", 2),
+    ("own_links", "bpf_lsm_bpf", 4),
+    ("own_links_plain", "bpf_lsm_bpf", 3),
 ];
 
 /// Functions that changed their name: the program behind them, the name it is written for, the later one.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ruleset::{Origin, RuleSet};
-use wire::{Operation, RULE_POSTURE, RULE_UNRESOLVED, Record, RecordKind, flag};
+use wire::{Operation, RULE_POSTURE, RULE_SELF, RULE_UNRESOLVED, Record, RecordKind, flag};
 
 use crate::{
     AccountKey, Alert, ExecEvent, Limit, Log, Owner, VERSION,
@@ -218,7 +218,7 @@ impl Attributor {
         let actor = self.actor(record);
         log.data =
             names::hook(record.operation).map(|hook| format!("lsm={hook}")).unwrap_or_default();
-        if log.operation == "Process" {
+        if log.operation == "Process" && names::starts(record.operation) {
             let attempt = Program { path: shown_path(record), args: shown_args(record) };
             log.source.clone_from(&actor.path);
             log.parent_process_name.clone_from(&actor.path);
@@ -245,7 +245,7 @@ impl Attributor {
                     _ => "a question that cannot be read".into(),
                 };
             }
-            "Syscall" => {
+            "Syscall" if record.operation == Operation::Syscall => {
                 log.data = format!("syscall={}", names::syscall(record.detail[0]));
                 log.event_data = event_data(&log.data);
                 log.resource = shown_path(record);
@@ -273,6 +273,7 @@ impl Attributor {
                         let flags = names::open_flags(record.detail[0]);
                         log.event_data.insert("Flags".into(), flags);
                     }
+                    Operation::Bpf => log.resource = "a map or link of the agent".into(),
                     Operation::AnonymousMapExec => log.data = preset::mapping(record),
                     _ => {}
                 }
@@ -344,6 +345,13 @@ fn word(event: Occurrence<'_>) -> Word<'_> {
             message: "unresolved path",
             place: names::operation(record.operation),
             posture: true,
+        },
+        RULE_SELF => Word {
+            origin: None,
+            policy: "SelfProtection",
+            message: "the agent, its state and its pins are not to be touched",
+            place: names::operation(record.operation),
+            posture: false,
         },
         rule => {
             let origin = event

@@ -9,7 +9,13 @@ use wire::{Operation, Record};
 pub(crate) fn operation(operation: Operation) -> &'static str {
     use Operation as O;
     match operation {
-        O::Exec | O::Load | O::FilelessExec | O::ExecPreset => "Process",
+        O::Exec
+        | O::Load
+        | O::FilelessExec
+        | O::ExecPreset
+        | O::Signal
+        | O::Ptrace
+        | O::SetLimits => "Process",
         O::Open
         | O::Unlink
         | O::Mkdir
@@ -28,6 +34,8 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::Inherit
         | O::Receive
         | O::Use
+        | O::Mount
+        | O::Umount
         | O::Setattr
         | O::AnonymousMapExec
         | O::ProtectEnv
@@ -41,8 +49,14 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         | O::SocketRecvmsg
         | O::DnsQuery => "Network",
         O::Capable => "Capabilities",
-        O::Syscall => "Syscall",
+        O::Syscall | O::Bpf => "Syscall",
     }
+}
+
+/// Whether the object is a program that somebody tried to become.
+pub(crate) fn starts(operation: Operation) -> bool {
+    use Operation as O;
+    matches!(operation, O::Exec | O::FilelessExec | O::ExecPreset)
 }
 
 /// The hook in `Data`, behind `lsm=`. Alerts of presets do not name theirs.
@@ -69,6 +83,8 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::Inherit => "FILE_INHERIT",
         O::Receive => "FILE_RECEIVE",
         O::Use => "FILE_PERMISSION",
+        O::Mount => "SB_MOUNT",
+        O::Umount => "SB_UMOUNT",
         O::Setattr => "FILE_SETATTR",
         O::SocketCreate => "SOCKET_CREATE",
         O::SocketRecvmsg => "SOCKET_RECVMSG",
@@ -79,6 +95,10 @@ pub(crate) fn hook(operation: Operation) -> Option<&'static str> {
         O::SocketAccept => "SOCKET_ACCEPT",
         O::Capable => "CAPABLE",
         O::Syscall => "SYSCALL",
+        O::Signal => "TASK_KILL",
+        O::Ptrace => "PTRACE_ACCESS_CHECK",
+        O::SetLimits => "TASK_SETRLIMIT",
+        O::Bpf => "BPF",
         O::AnonymousMapExec | O::FilelessExec | O::ProtectEnv | O::ExecPreset | O::ProtectProc => {
             return None;
         }

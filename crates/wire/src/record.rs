@@ -36,6 +36,8 @@ pub enum Operation {
     Inherit,
     Receive,
     Use,
+    Mount,
+    Umount,
     Setattr,
     SocketCreate,
     SocketConnect,
@@ -52,6 +54,10 @@ pub enum Operation {
     ExecPreset,
     ProtectProc,
     Syscall,
+    Signal,
+    Ptrace,
+    SetLimits,
+    Bpf,
 }
 
 pub mod flag {
@@ -69,6 +75,8 @@ const NO_SYSCALL: u32 = u32::MAX;
 
 pub const RULE_POSTURE: u32 = 0xffff_fffe;
 pub const RULE_UNRESOLVED: u32 = 0xffff_fffd;
+/// No rule of a policy: the agent protects itself.
+pub const RULE_SELF: u32 = 0xffff_fffc;
 
 /// A decoded record; see `bpf/include/records.h` for the meaning of each field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,6 +256,8 @@ fn operation(number: u16) -> Result<Operation, DecodeError> {
         18 => Operation::Inherit,
         19 => Operation::Receive,
         20 => Operation::Use,
+        21 => Operation::Mount,
+        22 => Operation::Umount,
         24 => Operation::Setattr,
         32 => Operation::SocketCreate,
         33 => Operation::SocketConnect,
@@ -264,6 +274,10 @@ fn operation(number: u16) -> Result<Operation, DecodeError> {
         114 => Operation::ProtectEnv,
         115 => Operation::ExecPreset,
         116 => Operation::ProtectProc,
+        128 => Operation::Signal,
+        129 => Operation::Ptrace,
+        130 => Operation::SetLimits,
+        131 => Operation::Bpf,
         other => return Err(DecodeError::Operation(other)),
     })
 }

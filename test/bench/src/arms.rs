@@ -38,7 +38,7 @@ pub(crate) fn measure_all() -> Result<Report> {
         Err(error) => report.left_out.push((Arm::AppArmor, format!("{error:#}"))),
     }
 
-    let (mut enforcer, _events) = BpfEnforcer::start(&Options { bpffs: None })?;
+    let (mut enforcer, _events) = BpfEnforcer::start(&Options { bpffs: None, pin: false })?;
     ensure!(enforcer.loaded().missing.is_empty(), "missing: {:?}", enforcer.loaded().missing);
     let tree = Tree::make(2)?;
     report.add(Arm::Unlabelled, measure(&tree, "measure", None, |_| Ok(()))?)?;

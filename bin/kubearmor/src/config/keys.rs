@@ -66,6 +66,11 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("dropResourceFromProcessLogs", "Leave the command line out of process logs"),
     ("matchArgs", "Honour allowedArgs"),
     ("enableNetworkPolicyEnforcer", "Enforce network policies"),
+    ("onAgentLoss", "What rules do when the agent ends: keep, open"),
+    (
+        "onUnresolvedPath",
+        "What becomes of objects that cannot be followed to the root: deny, allow",
+    ),
     ("onHookFailure", "What a container start does while the agent cannot be asked: deny, allow"),
     ("stateDir", "Where applied policies are kept"),
     ("runDir", "Where the agent's lock, pid and state in force are"),
@@ -96,6 +101,7 @@ pub(super) fn may_change(key: &str) -> bool {
             | "throttleSec"
             | "defaultPostureLogs"
             | "dropResourceFromProcessLogs"
+            | "onUnresolvedPath"
             | "onHookFailure"
     )
 }

@@ -28,6 +28,8 @@ struct Asked {
     placed: Vec<String>,
     visible: BTreeMap<String, Visibility>,
     window: Duration,
+    unresolved: bool,
+    own: Vec<PathBuf>,
     applied: usize,
     taken_over: usize,
     /// Rule sets with a rule of this policy are refused.
@@ -100,6 +102,15 @@ impl Backend for FakeEnforcer {
     fn merge_logs(&self, window: Duration) {
         self.asked().window = window;
     }
+
+    fn permit_unresolved(&self, permit: bool) {
+        self.asked().unresolved = permit;
+    }
+
+    fn protect(&mut self, own: &[PathBuf]) -> Vec<String> {
+        own.clone_into(&mut self.asked().own);
+        Vec::new()
+    }
 }
 
 /// A root filesystem in which `/bin` leads to `/usr/bin`.
@@ -130,6 +141,7 @@ const ALL: Settings = Settings {
     visible: Visibility::FILE,
     host_visible: Visibility::PROCESS,
     merge_window: Duration::from_secs(1),
+    permit_unresolved: false,
     container_policies: true,
     host_policies: true,
     containers: Postures {

@@ -81,6 +81,9 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("looking", offset_of!(Settings, looking)),
             ("look", offset_of!(Settings, look)),
             ("old_beyond", offset_of!(Settings, old_beyond)),
+            ("agent_start", offset_of!(Settings, agent_start)),
+            ("agent", offset_of!(Settings, agent)),
+            ("pass_unresolved", offset_of!(Settings, pass_unresolved)),
         ],
     );
 }
