@@ -91,6 +91,8 @@ static __always_inline int move(const struct path *old_dir, struct dentry *old, 
 	struct subject s = {};
 	if (!governed(&s))
 		return 0;
+	if (!word(s.base + IMAGE_AT_CHANGE) && !word(s.base + IMAGE_AT_SIGNATURES))
+		return 0;
 	struct move m = { .image = s.image, .operation = operation };
 	if (judge_name(&s, &m.from, old_dir, old, operation) ||
 	    judge_name(&s, &m.to, new_dir, new, operation) || moved(&m))

@@ -2,12 +2,12 @@
 //! and so does everything below a directory. So rows are told apart by the denials that may still follow behind them:
 //! where two rows are of one part, whatever is behind one is denied exactly as it would be behind the other.
 
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::{
-    layout::{ROW_CLASS_MASK, RULE_NONE, RULE_POSTURE, at, step},
-    minimize::Minimal,
-    partition::{Predecessors, coarsest},
+    layout::{ROW_CLASS_MASK, ROW_MULTICALL, RULE_NONE, RULE_POSTURE, at, step},
+    minimize::{Minimal, representatives},
+    subset::Automaton,
 };
 
 /// What is denied of one path class. Classes of one number are denied alike.
@@ -77,72 +77,60 @@ pub(crate) struct Futures {
 }
 
 impl Futures {
-    pub(crate) fn of(minimal: &Minimal, signatures: &[Signature], columns: usize) -> Self {
-        let of_row = signatures_of_rows(minimal, signatures, columns);
-        let outputs: Vec<u32> = of_row.iter().map(|signature| signature.number).collect();
-        let mut parts = coarsest(&outputs, &minimal.successors, columns);
-        let mut first = vec![];
+    pub(crate) fn of(automaton: &Automaton, minimal: &Minimal, signatures: &[Signature]) -> Self {
+        // Arguments have classes of their own, but no path leads to them.
+        let of_output = |&output: &u32| {
+            signatures.get((output & ROW_CLASS_MASK) as usize).unwrap_or(&signatures[0])
+        };
+        // Where each class is denied something else, as under plain rules, the rows are told apart already.
+        let told_apart = minimal.outputs.iter().all(|output| output & ROW_MULTICALL == 0)
+            && signatures.iter().map(|s| s.number).collect::<HashSet<_>>().len()
+                == signatures.len();
+        let representatives = if told_apart {
+            (0..).take(automaton.outputs.len()).collect()
+        } else {
+            let numbers = automaton.outputs.iter().map(|output| of_output(output).number);
+            representatives(automaton, &numbers.collect::<Vec<_>>())
+        };
+        let columns = automaton.classes.len();
+        let any = nearest(minimal, columns, |output| of_output(output).any);
+        let change = nearest(minimal, columns, |output| of_output(output).change);
+        let mut rules = vec![[RULE_NONE; 2]];
         let mut numbers = HashMap::default();
-        for (row, part) in parts.iter_mut().enumerate() {
-            *part = *numbers.entry(*part).or_insert_with(|| {
-                first.push(row);
-                u32::try_from(first.len()).unwrap_or(u32::MAX)
-            });
-        }
-        let seeds = first.iter().map(|&row| [of_row[row].any, of_row[row].change]);
-        let mut rules: Vec<[u32; 2]> = seeds.collect();
-        let successors: Vec<u32> = (first.iter())
-            .flat_map(|&row| &minimal.successors[row * columns..][..columns])
-            .map(|&next| parts[next as usize] - 1)
-            .collect();
-        let predecessors = Predecessors::of(&successors, columns);
-        for kind in 0..2 {
-            spread(&mut rules, kind, &predecessors, columns);
-        }
-        rules.insert(0, [RULE_NONE; 2]);
-        // There is one such part at most, for nothing tells its rows apart.
-        for part in &mut parts {
-            if rules[*part as usize][0] == RULE_NONE {
-                *part = 0;
+        let rows = minimal.states.iter().zip(any.into_iter().zip(change));
+        let part_of = |(&state, (any, change)): (&u32, (u32, u32))| {
+            if any == RULE_NONE {
+                return 0;
             }
-        }
+            *numbers.entry(representatives[state as usize]).or_insert_with(|| {
+                rules.push([any, change]);
+                u32::try_from(rules.len() - 1).unwrap_or(u32::MAX)
+            })
+        };
+        let parts = rows.map(part_of).collect();
         Self { parts, rules }
     }
 }
 
-/// What no path leads to has classes of another kind; it is taken for what no rule names.
-fn signatures_of_rows(
-    minimal: &Minimal,
-    signatures: &[Signature],
-    columns: usize,
-) -> Vec<Signature> {
-    let mut of_row = vec![None; minimal.outputs.len()];
-    let mut waiting = vec![minimal.start as usize];
-    while let Some(row) = waiting.pop() {
-        if of_row[row].is_none() {
-            let class = minimal.outputs[row] & ROW_CLASS_MASK;
-            of_row[row] = Some(signatures[class as usize]);
-            let next = &minimal.successors[row * columns..][..columns];
-            waiting.extend(next.iter().map(|&next| next as usize));
-        }
-    }
-    of_row.into_iter().map(|signature| signature.unwrap_or(signatures[0])).collect()
-}
-
-/// Breadth first, so that what is without a rule gets that of the nearest part behind it.
-fn spread(rules: &mut [[u32; 2]], kind: usize, predecessors: &Predecessors, columns: usize) {
-    let seeds = (0..).zip(&*rules).filter(|(_, rules)| rules[kind] != RULE_NONE);
-    let mut queue: Vec<u32> = seeds.map(|(part, _)| part).collect();
-    let mut at = 0;
-    while let Some(&part) = queue.get(at) {
-        at += 1;
-        for column in 0..columns {
-            for &from in predecessors.of_state(part, column) {
-                if rules[from as usize][kind] == RULE_NONE {
-                    rules[from as usize][kind] = rules[part as usize][kind];
-                    queue.push(from);
+/// Of each row, the nearest rule behind it. Rows mostly lead to later ones, so few turns are needed.
+fn nearest(minimal: &Minimal, columns: usize, rule_of: impl Fn(&u32) -> u32) -> Vec<u32> {
+    let own = minimal.outputs.iter().map(rule_of);
+    let mut found: Vec<(u32, u32)> =
+        own.map(|rule| (if rule == RULE_NONE { FAR } else { 0 }, rule)).collect();
+    let mut changed = true;
+    while std::mem::take(&mut changed) {
+        for (row, successors) in minimal.successors.chunks_exact(columns).enumerate().rev() {
+            for &next in successors {
+                let (distance, rule) = found[next as usize];
+                if distance.saturating_add(1) < found[row].0 {
+                    found[row] = (distance + 1, rule);
+                    changed = true;
                 }
             }
         }
     }
+    found.into_iter().map(|(_, rule)| rule).collect()
 }
+
+/// There is no rule.
+const FAR: u32 = u32::MAX;

@@ -398,7 +398,7 @@ impl<'s> Writer<'s> {
 
     fn rows(&mut self, minimal: &Minimal) {
         let columns = self.automaton.classes.len();
-        let futures = self.futures(minimal, columns);
+        let futures = self.futures(minimal);
         let base = self.words.len();
         let width = 3 + columns;
         let offset = |row: u32| number(base + row as usize * width);
@@ -420,12 +420,12 @@ impl<'s> Writer<'s> {
     }
 
     /// The future of each row; none where nothing is denied.
-    fn futures(&mut self, minimal: &Minimal, columns: usize) -> Vec<u32> {
+    fn futures(&mut self, minimal: &Minimal) -> Vec<u32> {
         let signatures = signatures(&self.words);
         if signatures.iter().all(|signature| signature.any == RULE_NONE) {
             return vec![];
         }
-        let futures = Futures::of(minimal, &signatures, columns);
+        let futures = Futures::of(self.automaton, minimal, &signatures);
         let signatures: Vec<_> = signatures.iter().map(|s| [s.number, s.any]).collect();
         self.words[at::SIGNATURES] = self.append(signatures.as_flattened());
         self.words[at::FUTURES] = self.append(futures.rules.as_flattened());

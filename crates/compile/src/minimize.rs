@@ -16,30 +16,40 @@ pub(crate) struct Minimal {
     pub(crate) start: u32,
     pub(crate) argument_start: u32,
     pub(crate) domain_start: Option<u32>,
+    /// The state that each row stands for.
+    pub(crate) states: Vec<u32>,
 }
 
 const UNKNOWN: u32 = u32::MAX;
 
 pub(crate) fn minimize(automaton: &Automaton) -> Minimal {
-    let mut equals = Equals {
-        automaton,
-        width: automaton.classes.len(),
-        representative: vec![UNKNOWN; automaton.outputs.len()],
-    };
-    equals.keep_domains();
-    equals.refine_flat();
-    equals.merge_deep();
-    equals.reachable()
+    Equals::find(automaton, &automaton.outputs).reachable()
+}
+
+/// Of each state, one that stands for all that such outputs do not tell from it.
+pub(crate) fn representatives(automaton: &Automaton, outputs: &[u32]) -> Vec<u32> {
+    Equals::find(automaton, outputs).representative
 }
 
 struct Equals<'a> {
     automaton: &'a Automaton,
+    outputs: &'a [u32],
     width: usize,
     /// The state that stands for each state.
     representative: Vec<u32>,
 }
 
-impl Equals<'_> {
+impl<'a> Equals<'a> {
+    fn find(automaton: &'a Automaton, outputs: &'a [u32]) -> Self {
+        let width = automaton.classes.len();
+        let representative = vec![UNKNOWN; outputs.len()];
+        let mut equals = Self { automaton, outputs, width, representative };
+        equals.keep_domains();
+        equals.refine_flat();
+        equals.merge_deep();
+        equals
+    }
+
     fn row(&self, state: u32) -> &[u32] {
         &self.automaton.successors[state as usize * self.width..][..self.width]
     }
@@ -64,8 +74,7 @@ impl Equals<'_> {
         for (at, &state) in (0..).zip(&flat) {
             number[state as usize] = at;
         }
-        let outputs: Vec<u32> =
-            flat.iter().map(|&state| self.automaton.outputs[state as usize]).collect();
+        let outputs: Vec<u32> = flat.iter().map(|&state| self.outputs[state as usize]).collect();
         let rows = flat.iter().flat_map(|&state| self.row(state));
         let successors: Vec<u32> = rows.map(|&next| number[next as usize]).collect();
         let parts = coarsest(&outputs, &successors, self.width);
@@ -91,7 +100,7 @@ impl Equals<'_> {
 
     /// Output and successors, by their representatives.
     fn canonical(&self, state: u32) -> Vec<u32> {
-        let output = self.automaton.outputs[state as usize];
+        let output = self.outputs[state as usize];
         let successors = self.row(state).iter().map(|&next| self.representative[next as usize]);
         std::iter::once(output).chain(successors).collect()
     }
@@ -113,13 +122,14 @@ impl Equals<'_> {
         let start = number_of(self.automaton.start, &mut queue);
         let argument_start = number_of(self.automaton.argument_start, &mut queue);
         let domain_start = self.automaton.domain_start.map(|start| number_of(start, &mut queue));
-        let (mut outputs, mut successors) = (vec![], vec![]);
+        let (mut outputs, mut successors, mut states) = (vec![], vec![], vec![]);
         while let Some(state) = queue.pop_front() {
-            outputs.push(self.automaton.outputs[state as usize]);
+            outputs.push(self.outputs[state as usize]);
+            states.push(state);
             for &next in self.row(state) {
                 successors.push(number_of(next, &mut queue));
             }
         }
-        Minimal { outputs, successors, start, argument_start, domain_start }
+        Minimal { outputs, successors, start, argument_start, domain_start, states }
     }
 }

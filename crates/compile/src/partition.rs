@@ -110,7 +110,7 @@ impl Parts {
 }
 
 /// Which states lead to a state under a column.
-pub(crate) struct Predecessors {
+struct Predecessors {
     width: usize,
     /// Of each state and column, where in `states` they begin.
     begins: Vec<u32>,
@@ -118,7 +118,7 @@ pub(crate) struct Predecessors {
 }
 
 impl Predecessors {
-    pub(crate) fn of(successors: &[u32], width: usize) -> Self {
+    fn of(successors: &[u32], width: usize) -> Self {
         let key = |(at, &to): (usize, &u32)| to as usize * width + at % width;
         let mut begins = vec![0; successors.len() + 1];
         for key in successors.iter().enumerate().map(key) {
@@ -137,7 +137,7 @@ impl Predecessors {
         Self { width, begins, states }
     }
 
-    pub(crate) fn of_state(&self, state: u32, column: usize) -> &[u32] {
+    fn of_state(&self, state: u32, column: usize) -> &[u32] {
         let key = state as usize * self.width + column;
         &self.states[self.begins[key] as usize..self.begins[key + 1] as usize]
     }
