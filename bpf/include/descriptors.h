@@ -120,9 +120,9 @@ static long hand_one(__u32 index, struct loop *loop)
 
 /*
  * Judges what the task has open and keeps: `handed` says as which program. 0 or a negative errno. Whoever has more open
- * than anybody looks through may not.
+ * than anybody looks through may not. No function of its own: from here to the walk all eight frames are taken.
  */
-__noinline int guard_descriptors(__u32 base, __u32 image, __u32 handed)
+static __always_inline int guard_descriptors(__u32 base, __u32 image, __u32 handed)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct loop loop = {
