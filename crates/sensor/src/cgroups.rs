@@ -14,9 +14,8 @@ pub(crate) fn root() -> io::Result<File> {
 /// Where that root is.
 pub(crate) fn mount() -> io::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    mount_point(&mounts).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, "no control groups v2 are mounted")
-    })
+    mount_point(&mounts)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no control groups v2 are mounted"))
 }
 
 /// The fifth field of the first line whose file system, behind the lone dash, is `cgroup2`.

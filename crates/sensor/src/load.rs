@@ -1,11 +1,6 @@
 //! The loaded programs: attached, pinned, and steered through their maps.
 
-use std::{
-    io::Read as _,
-    path::PathBuf,
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{io::Read as _, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
 use wire::Visibility;

@@ -9,12 +9,9 @@ use wire::{Operation, Record};
 pub(crate) fn operation(operation: Operation) -> &'static str {
     use Operation as O;
     match operation {
-        O::Exec
-        | O::FilelessExec
-        | O::ExecPreset
-        | O::Signal
-        | O::Ptrace
-        | O::SetLimits => "Process",
+        O::Exec | O::FilelessExec | O::ExecPreset | O::Signal | O::Ptrace | O::SetLimits => {
+            "Process"
+        }
         O::Open
         | O::Unlink
         | O::Mkdir
