@@ -13,7 +13,7 @@ static __always_inline int own_mountpoint(struct dentry *dentry, struct vfsmount
 {
 	if (!confined() || !(own_standing((__u64)dentry) & (OWN_WHOLE | OWN_WAY)))
 		return 0;
-	return own_refuse((__u64)dentry, (__u64)mnt, operation, EACCES);
+	return own_refuse((__u64)dentry, number(mnt), operation, EACCES);
 }
 
 SEC("lsm/sb_mount")

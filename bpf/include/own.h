@@ -86,19 +86,25 @@ __noinline __u32 own_standing(__u64 object)
 	return c.found;
 }
 
-/* Reports and refuses. An object is spelt from its file system's root where its mount is not known. */
-__noinline int own_refuse(__u64 dentry, __u64 mnt, __u32 operation, __u32 error)
+/* An object is spelt from its file system's root where its mount is not known. */
+__noinline int own_report(__u64 dentry, __u64 mnt, __u32 operation, __u32 error)
 {
 	struct report *r = new_report(RECORD_ALERT, operation, 0);
-	int denied = error == EPERM ? -EPERM : -EACCES;
 	if (!r)
-		return denied;
+		return 0;
 	r->dentry = dentry;
 	r->mnt = mnt;
 	r->rule = RULE_SELF;
-	r->result = denied;
+	r->result = -error;
 	report();
-	return denied;
+	return 0;
+}
+
+/* Reports and refuses. The verifier wants to see the number that a hook returns. */
+static __always_inline int own_refuse(__u64 dentry, __u64 mnt, __u32 operation, int error)
+{
+	own_report(dentry, mnt, operation, error);
+	return -error;
 }
 
 /* 0 or a negative errno for a change of the object behind a dentry, or of its name. */

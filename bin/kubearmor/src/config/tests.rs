@@ -94,3 +94,19 @@ fn a_reload_takes_what_may_change_and_names_the_rest() {
     assert_eq!(config.grpc, old.grpc);
     assert_eq!(waiting, ["gRPC"]);
 }
+
+#[test]
+fn fail_modes_are_words_and_not_any_text() {
+    let config = load("onAgentLoss: open\nonUnresolvedPath: allow\n", &[], &[]);
+    assert_eq!(config.on_agent_loss, OnAgentLoss::Open);
+    assert_eq!(
+        (config.on_unresolved_path, config.on_hook_failure),
+        (Verdict::Allow, Verdict::Deny)
+    );
+    for (key, word) in
+        [("onAgentLoss", "deny"), ("onUnresolvedPath", "keep"), ("onHookFailure", "fail")]
+    {
+        let error = sources(&format!("{key}: {word}\n"), &[], &[]).load().unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains(word), "{error}");
+    }
+}

@@ -266,6 +266,22 @@ fn postures_and_unresolved_paths_have_no_attributes() {
 }
 
 #[test]
+fn the_agent_speaks_for_itself() {
+    let path = b"/usr/bin/kubearmor".to_vec();
+    let signal =
+        Record { rule: RULE_SELF, result: -libc::EPERM, path, ..record(Operation::Signal) };
+    let alert = alert_of(&mut shell_and_cat(), &signal, &rules(Action::Allow));
+    assert_eq!(alert.policy_name, "SelfProtection");
+    assert_eq!(alert.action, "Block");
+    assert_eq!(alert.enforcer, "BPFLSM");
+    assert_eq!(alert.event.operation, "Process");
+    assert_eq!(alert.event.result, "Operation not permitted");
+    assert_eq!(alert.event.resource, "/usr/bin/kubearmor");
+    assert_ne!(alert.event.process_name, "/usr/bin/kubearmor");
+    assert_eq!(alert.event.data, "lsm=TASK_KILL");
+}
+
+#[test]
 fn a_socket_and_its_address() {
     let mut address = [0; 16];
     address[..4].copy_from_slice(&[192, 0, 2, 53]);
