@@ -28,8 +28,6 @@ struct Asked {
     placed: Vec<String>,
     visible: BTreeMap<String, Visibility>,
     window: Duration,
-    unresolved: bool,
-    own: Vec<PathBuf>,
     applied: usize,
     taken_over: usize,
     /// Rule sets with a rule of this policy are refused.
@@ -103,12 +101,9 @@ impl Backend for FakeEnforcer {
         self.asked().window = window;
     }
 
-    fn permit_unresolved(&self, permit: bool) {
-        self.asked().unresolved = permit;
-    }
+    fn permit_unresolved(&self, _: bool) {}
 
-    fn protect(&mut self, own: &[PathBuf]) -> Vec<String> {
-        own.clone_into(&mut self.asked().own);
+    fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()
     }
 }
