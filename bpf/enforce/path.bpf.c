@@ -2,30 +2,22 @@
 /* Changes that name their object by path: creating, removing, renaming, linking, truncating, mode and owner. */
 #include "below.h"
 
-/* `row` is that of the object's path, 0 if it is not known yet. */
-static __always_inline int judge_change(const struct subject *s, __u64 mnt, __u64 dentry,
-					const struct inode *owner, __u32 row, __u16 operation)
-{
-	struct access a = {
-		.base = s->base,
-		.image = s->image,
-		.dentry = dentry,
-		.mnt = mnt,
-		.owner = (__u64)owner,
-		.change = 1,
-		.row = row,
-		.operation = operation,
-	};
-	return guard(&a) ? -EACCES : 0;
-}
-
 static __always_inline int change(const struct vfsmount *mnt, struct dentry *dentry,
 				  const struct inode *owner, __u16 operation)
 {
 	struct subject s = {};
 	if (!governed(&s))
 		return 0;
-	return judge_change(&s, (__u64)mnt, (__u64)dentry, owner, 0, operation);
+	struct access a = {
+		.base = s.base,
+		.image = s.image,
+		.dentry = (__u64)dentry,
+		.mnt = (__u64)mnt,
+		.owner = (__u64)owner,
+		.change = 1,
+		.operation = operation,
+	};
+	return guard(&a) ? -EACCES : 0;
 }
 
 /* A new name: the directory's owner counts. */
@@ -71,20 +63,31 @@ int BPF_PROG(on_rmdir, const struct path *dir, struct dentry *dentry, int ret)
 }
 
 /* One of the two names of a rename or a link: resolved, and judged as a change. */
-static __always_inline int judge_name(const struct subject *s, struct target *t, const struct path *dir,
-				      struct dentry *dentry, __u16 operation)
+static __always_inline int judge_name(const struct subject *s, struct scratch *scratch, struct target *t,
+				      const struct path *dir, struct dentry *dentry, __u16 operation)
 {
+	struct access *a = &scratch->access;
 	const struct inode *owner = BPF_CORE_READ(dentry, d_inode);
 	if (!owner)
 		owner = BPF_CORE_READ(dir, dentry, d_inode);
 	t->base = s->base;
-	t->dentry = (__u64)dentry;
+	t->dentry = number(dentry);
 	t->mnt = (__u64)BPF_CORE_READ(dir, mnt);
+	t->prefix = 0;
 	resolve(t);
-	return judge_change(s, t->mnt, t->dentry, owner, t->status == WALK_OK ? t->row : 0, operation);
+	__builtin_memset(a, 0, sizeof(*a));
+	a->base = s->base;
+	a->image = s->image;
+	a->dentry = t->dentry;
+	a->mnt = t->mnt;
+	a->owner = (__u64)owner;
+	a->change = 1;
+	a->row = t->status == WALK_OK ? t->row : 0;
+	a->operation = operation;
+	return guard(a) ? -EACCES : 0;
 }
 
-/* `both`: what has the new name gets the old one. */
+/* `both`: what has the new name gets the old one. All lies in the task's scratch memory: the stack is short. */
 static __always_inline int move(const struct path *old_dir, struct dentry *old, const struct path *new_dir,
 				struct dentry *new, __u16 operation, bool both)
 {
@@ -93,16 +96,22 @@ static __always_inline int move(const struct path *old_dir, struct dentry *old, 
 		return 0;
 	if (!word(s.base + IMAGE_AT_CHANGE) && !word(s.base + IMAGE_AT_SIGNATURES))
 		return 0;
-	struct move m = { .image = s.image, .operation = operation };
-	if (judge_name(&s, &m.from, old_dir, old, operation) ||
-	    judge_name(&s, &m.to, new_dir, new, operation) || moved(&m))
+	struct scratch *scratch =
+		bpf_task_storage_get(&scratches, s.task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!scratch)
+		return -EACCES;
+	struct move *m = &scratch->move;
+	m->image = s.image;
+	m->operation = operation;
+	if (judge_name(&s, scratch, &m->from, old_dir, old, operation) ||
+	    judge_name(&s, scratch, &m->to, new_dir, new, operation) || moved(m))
 		return -EACCES;
 	if (!both)
 		return 0;
-	struct target from = m.to;
-	m.to = m.from;
-	m.from = from;
-	return moved(&m) ? -EACCES : 0;
+	struct target from = m->to;
+	m->to = m->from;
+	m->from = from;
+	return moved(m) ? -EACCES : 0;
 }
 
 SEC("lsm/path_link")

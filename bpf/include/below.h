@@ -8,13 +8,6 @@
 
 #include "guard.h"
 
-struct move {
-	struct target from;
-	struct target to;
-	__u32 image;
-	__u16 operation;
-};
-
 static __always_inline const struct inode *inode_of(const struct target *t)
 {
 	const struct dentry *dentry = (const struct dentry *)t->dentry;

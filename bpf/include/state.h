@@ -234,6 +234,24 @@ struct denials {
 	__u32 found;
 };
 
+/* What is to be resolved, and what came of it. Kernel pointers travel as numbers: they are only ever probed. */
+struct target {
+	__u64 dentry;
+	__u64 mnt;
+	__u32 base;
+	__u32 row;    /* out */
+	__u32 status; /* out */
+	__u32 prefix; /* the row is to be gone on from with "/" and a name */
+};
+
+/* A rename or a link: both of its names, resolved. */
+struct move {
+	struct target from;
+	struct target to;
+	__u32 image;
+	__u16 operation;
+};
+
 /* Per task, never per CPU: an LSM program can be preempted. */
 struct scratch {
 	__u64 up[MAX_CLIMB];
@@ -242,6 +260,7 @@ struct scratch {
 	struct argument_reader arguments;
 	struct report report;
 	struct access access;
+	struct move move;
 	struct handed handed;
 	struct denials denials;
 	__u64 dentry;

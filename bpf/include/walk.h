@@ -229,16 +229,6 @@ static long walk_once(__u32 index, struct loop *loop)
 	return 1;
 }
 
-/* What is to be resolved, and what came of it. Kernel pointers travel as numbers: they are only ever probed. */
-struct target {
-	__u64 dentry;
-	__u64 mnt;
-	__u32 base;
-	__u32 row;    /* out */
-	__u32 status; /* out */
-	__u32 prefix; /* the row is to be gone on from with "/" and a name */
-};
-
 /*
  * Fills row and status. A function of its own for the verifier (it is not static), so that it is proved once and
  * not once for every way that leads to it.
