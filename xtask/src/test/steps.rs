@@ -53,7 +53,8 @@ pub(super) enum Work {
 
 /// All steps.
 pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
-    let cases = shared(checkout).map(|shared| shared.join("cases/functional"));
+    let cases = |folder: &str| shared(checkout).map(|shared| shared.join("cases").join(folder));
+    let functional = cases("functional");
     vec![
         step("format", "rustfmt has nothing to change", cargo("fmt --all --check"), Voice::Status),
         step(
@@ -114,19 +115,31 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
         step(
             "cases",
             "behaviour cases, Linux 6.12",
-            on_kernel(checkout, cases.as_deref(), "6.12", &[]),
+            on_kernel(checkout, functional.as_deref(), "6.12", &[]),
+            Voice::Sums,
+        ),
+        step(
+            "redteam",
+            "attacks on the rules and on the agent, Linux 6.12",
+            on_kernel(checkout, cases("redteam").as_deref(), "6.12", &[]),
+            Voice::Sums,
+        ),
+        step(
+            "lifecycle",
+            "lives of containers, policies and the agent, Linux 6.12",
+            on_kernel(checkout, cases("lifecycle").as_deref(), "6.12", &[]),
             Voice::Sums,
         ),
         step(
             "cases-6.1",
             "some behaviour cases, Linux 6.1",
-            on_kernel(checkout, cases.as_deref(), "6.1", &ON_EVERY_KERNEL),
+            on_kernel(checkout, functional.as_deref(), "6.1", &ON_EVERY_KERNEL),
             Voice::Sums,
         ),
         step(
             "cases-7.2",
             "some behaviour cases, Linux 7.2",
-            on_kernel(checkout, cases.as_deref(), "7.2", &ON_EVERY_KERNEL),
+            on_kernel(checkout, functional.as_deref(), "7.2", &ON_EVERY_KERNEL),
             Voice::Sums,
         ),
     ]
