@@ -29,6 +29,22 @@ const ON_EVERY_KERNEL: [&str; 15] = [
     "syscall-",
 ];
 
+/// Attacks of each class that is closed; the others wait for what `docs/threat-model.md` calls open.
+const ATTACKS: [&str; 12] = [
+    "agent-state-and-pins",
+    "allow-list-not-entered",
+    "allowed-arguments",
+    "busybox-applet",
+    "chroot-into",
+    "copied-program",
+    "descriptor-",
+    "exchange-of-a-parent",
+    "exec-",
+    "files-of-another",
+    "kill-the-agent",
+    "rename-of-",
+];
+
 /// One step: a program that runs to its end.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -121,13 +137,7 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
         step(
             "redteam",
             "attacks on the rules and on the agent, Linux 6.12",
-            on_kernel(checkout, cases("redteam").as_deref(), "6.12", &[]),
-            Voice::Sums,
-        ),
-        step(
-            "lifecycle",
-            "lives of containers, policies and the agent, Linux 6.12",
-            on_kernel(checkout, cases("lifecycle").as_deref(), "6.12", &[]),
+            on_kernel(checkout, cases("redteam").as_deref(), "6.12", &ATTACKS),
             Voice::Sums,
         ),
         step(
