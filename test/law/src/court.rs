@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use compile::layout::RULE_NONE;
 use enforce::{Enforcer as _, Event, Events, Placement, WorkloadKey, bpf::BpfEnforcer};
 use law::{Deed, Request};
 use policy::{Action, Kind, PathObject, Place};
@@ -78,10 +79,11 @@ impl Court {
         set: &Arc<RuleSet>,
         attempts: &[Attempt],
     ) -> Result<Option<Vec<String>>> {
-        if let Err(error) = compile::compile(set) {
-            ensure!(matches!(error, compile::CompileError::PlanTooLong { .. }), "{error}");
-            return Ok(None);
-        }
+        let image = match compile::compile(set) {
+            Ok(image) => image,
+            Err(compile::CompileError::PlanTooLong { .. }) => return Ok(None),
+            Err(error) => bail!("{error}"),
+        };
         self.enforcer.apply(&self.defendant, set)?;
         let mut wrong = Vec::new();
         let mut expected = Vec::new();
@@ -103,6 +105,15 @@ impl Court {
                 permitted &= decision.permitted;
                 if !permitted {
                     break;
+                }
+            }
+            // No single access says what a new name would undo; tests of the compiled rules hold that against the law.
+            if let Some((old, new)) = attempt.moved().filter(|_| permitted) {
+                let rule = compile::interpret_move(&image.words, old, new, false);
+                if rule != RULE_NONE {
+                    let by = DecidedBy::Rule(rule);
+                    expected.push((attempt, Alert { class: Class::File, by }));
+                    permitted = false;
                 }
             }
             if attempt.is_refusal(errno) == permitted {

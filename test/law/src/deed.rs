@@ -169,6 +169,16 @@ impl Attempt {
             .collect()
     }
 
+    /// The old name and the new one of a file that gets another.
+    pub(crate) fn moved(&self) -> Option<(&[u8], &[u8])> {
+        match &self.request.deed {
+            Deed::Rename(old, new) | Deed::Link(old, new) => {
+                Some((old.as_os_str().as_bytes(), new.as_os_str().as_bytes()))
+            }
+            _ => None,
+        }
+    }
+
     /// A name that must be free for the attempt.
     pub(crate) fn vacated(&self) -> Option<&Path> {
         match &self.request.deed {
