@@ -30,11 +30,11 @@ pub(crate) fn load(profile: &str) -> Result<()> {
     Ok(())
 }
 
-/// The command that runs another under the profile.
+/// As [`Command::new`] of `chrt`, under the profile.
 pub(crate) fn confined() -> Command {
     // The shell enters the profile at its own exec of what follows.
     let mut shell = Command::new("/bin/sh");
     let enter = format!("echo exec {PROFILE} > /proc/self/attr/apparmor/exec && exec \"$@\"");
-    shell.args(["-c", &enter, "sh"]);
+    shell.args(["-c", &enter, "sh", "chrt"]);
     shell
 }

@@ -31,12 +31,21 @@ pub(crate) enum Wish {
     Shares,
 }
 
-/// Waits for a line on standard input, then measures everything.
+/// Waits for a line on standard input, then measures everything. The line names a file that is
+/// denied, or is empty.
 pub(crate) fn perform(tree: &Tree, wish: Wish) -> Result<()> {
     println!("{READY}");
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     ensure!(!line.is_empty(), "nobody said when to begin");
+    let denied = line.trim_end();
+    if !denied.is_empty() {
+        let refused = File::open(denied).err().map(|error| error.kind());
+        ensure!(
+            refused == Some(io::ErrorKind::PermissionDenied),
+            "{denied} should be refused, and opening it gives {refused:?}: no rules to measure"
+        );
+    }
     for operation in Operation::ALL {
         let shares = (wish == Wish::Shares).then(Shares::before);
         let cost = count(operation, tree)

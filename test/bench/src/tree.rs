@@ -18,10 +18,17 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Makes the tree and looks at each file once, so that no arm waits for the disk.
-    pub(crate) fn make(number: usize) -> Result<Self> {
+    /// Makes the tree below a root directory and looks at each file once, so that no arm waits for
+    /// the disk. The paths of the tree are those of a process with that root.
+    pub(crate) fn make(number: usize, root: &Path) -> Result<Self> {
         let tree = Self { root: PathBuf::from(format!("/srv/bench/arm-{number}")) };
-        for path in tree.new_directories().into_iter().chain(tree.known_directory()) {
+        for path in tree
+            .new_directories()
+            .into_iter()
+            .chain(tree.known_directory())
+            .chain([tree.neighbour()])
+        {
+            let path = root.join(path.strip_prefix("/")?);
             let folder = path.parent().context("a file without a directory")?;
             fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
             fs::write(&path, "x").with_context(|| path.display().to_string())?;
