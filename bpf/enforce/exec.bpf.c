@@ -8,50 +8,51 @@
 
 #define EXEC_ARGS 512 /* of a program that runs; a denied one is told in full */
 
+/* The beginning of a program's file, as the kernel has read it. */
+static __always_inline __u8 *beginning(const struct linux_binprm *bprm)
+{
+	struct scratch *s = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+						 BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!s || bpf_probe_read_kernel(s->beginning, BINPRM_BUF_SIZE, bprm->buf))
+		return NULL;
+	return s->beginning;
+}
+
 /*
  * Whether a program names its loader, which a kernel looks for behind the file's beginning. One that does not is either
  * whole or a loader itself.
  */
-__noinline int has_loader(__u64 program)
+static __always_inline bool has_loader(const __u8 *file)
 {
-	__u64 beginning = program + bpf_core_field_offset(struct linux_binprm, buf);
-	__u8 width = 0;
-	bpf_probe_read_kernel(&width, sizeof(width), (void *)(beginning + ELF_AT_WIDTH));
-	bool wide = width == ELF_64;
-	__u64 at = 0;
-	bpf_probe_read_kernel(&at, wide ? 8 : 4,
-			      (void *)(beginning + (wide ? ELF64_AT_SEGMENTS : ELF32_AT_SEGMENTS)));
+	bool wide = file[ELF_AT_WIDTH] == ELF_64;
+	__u64 at = wide ? *(__u64 *)(file + ELF64_AT_SEGMENTS) : *(__u32 *)(file + ELF32_AT_SEGMENTS);
 	for (int i = 0; i < ELF_SEGMENTS; i++) {
-		__u32 type = 0;
-		if (at > BINPRM_BUF_SIZE - sizeof(type))
-			return 0;
-		bpf_probe_read_kernel(&type, sizeof(type), (void *)(beginning + at));
-		if (type == PT_INTERP)
-			return 1;
+		if (at > BINPRM_BUF_SIZE - sizeof(__u32))
+			return false;
+		barrier_var(at);
+		if (*(__u32 *)(file + (at & (BINPRM_BUF_SIZE - 1))) == PT_INTERP)
+			return true;
 		at += wide ? ELF64_SEGMENT : ELF32_SEGMENT;
 	}
-	return 0;
+	return false;
 }
 
 /* It becomes its interpreter, which is asked about next. */
-static __always_inline bool is_script(__u64 program)
+static __always_inline bool is_script(const __u8 *file)
 {
-	char sign[2] = {};
-	bpf_probe_read_kernel(sign, sizeof(sign), (void *)(program + bpf_core_field_offset(struct linux_binprm, buf)));
-	return sign[0] == '#' && sign[1] == '!';
+	return file[0] == '#' && file[1] == '!';
 }
 
 /* Notes what the task is about to become, and judges whether it may. */
 __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 {
-	struct linux_binprm *bprm = (struct linux_binprm *)program;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
-	struct file *file = BPF_CORE_READ(bprm, file);
+	struct file *file = FIELD(struct linux_binprm, program, file);
 	struct target t = {
 		.base = base,
-		.dentry = (__u64)BPF_CORE_READ(file, f_path.dentry),
-		.mnt = (__u64)BPF_CORE_READ(file, f_path.mnt),
+		.dentry = (__u64)FIELD(struct file, file, f_path.dentry),
+		.mnt = (__u64)FIELD(struct file, file, f_path.mnt),
 	};
 	if (!label)
 		return 0;
@@ -61,7 +62,7 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 	if (!word(base + IMAGE_AT_EXEC))
 		return 0;
 
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode = FIELD(struct file, file, f_inode);
 	struct plan_query q = { .base = base, .context = program };
 	__u32 rule;
 	if (t.status == WALK_UNRESOLVED) {
@@ -87,8 +88,8 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 	r->args_max = MESSAGE_ARGS - 1;
 	r->rule = rule;
 	r->result = denied;
-	r->owner = BPF_CORE_READ(inode, i_uid.val);
-	r->detail[0] = BPF_CORE_READ(bprm, argc);
+	r->owner = FIELD(struct inode, inode, i_uid.val);
+	r->detail[0] = FIELD(struct linux_binprm, program, argc);
 	if (t.status == WALK_UNRESOLVED)
 		r->flags = RECORD_UNRESOLVED;
 	report();
@@ -104,16 +105,17 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 	if (!entered(&s))
 		return 0;
 	__u64 program = number(bprm);
+	__u8 *file = beginning(bprm);
 	find_applet(program);
 	s.label->next_image = 0;
 	s.label->marks &= ~LABEL_NEXT_LOADER;
-	if (!has_loader(program))
+	if (!file || !has_loader(file))
 		s.label->marks |= LABEL_NEXT_LOADER;
 	if (!governed(&s))
 		return 0;
 	if (guard_exec(program, s.base, s.image))
 		return -EACCES;
-	if (!(word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES) || is_script(program))
+	if (!(word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES) || (file && is_script(file)))
 		return 0;
 	return guard_descriptors(s.base, s.image, HANDED_NEXT) ? -EACCES : 0;
 }
@@ -124,11 +126,11 @@ static __always_inline void tell_start(struct linux_binprm *bprm, struct label *
 	struct report *r = new_report(RECORD_EXEC, OP_EXEC, 0);
 	if (!r)
 		return;
-	r->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
-	r->mnt = (__u64)BPF_CORE_READ(file, f_path.mnt);
+	r->dentry = (__u64)file->f_path.dentry;
+	r->mnt = (__u64)file->f_path.mnt;
 	r->bprm = number(bprm);
 	r->args_max = EXEC_ARGS;
-	r->detail[0] = BPF_CORE_READ(bprm, argc);
+	r->detail[0] = bprm->argc;
 	if (label->alerted_operation != OP_EXEC && visible(label, VISIBLE_PROCESS))
 		r->flags |= RECORD_VISIBLE;
 	label->alerted_operation = 0;

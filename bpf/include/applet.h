@@ -43,7 +43,10 @@ static long applet_byte(__u32 index, struct applet_loop *loop)
 	__u8 byte = 0;
 	if (!next_byte(r, &byte))
 		return 1;
-	bpf_probe_read_kernel(&expected, 1, (void *)(r->name + r->own));
+	if (r->own < ARGUMENT_CHUNK)
+		expected = r->beginning[r->own & (ARGUMENT_CHUNK - 1)];
+	else
+		bpf_probe_read_kernel(&expected, 1, (void *)(r->name + r->own));
 	__u32 at = r->length;
 	/* `coreutils --coreutils-prog=cat` */
 	bool option = byte == '=' && at > 2 && loop->letters[0] == '-' && loop->letters[1] == '-';
@@ -76,7 +79,12 @@ static __always_inline void read_applet(struct scratch *scratch, const struct fi
 	struct applet_loop loop = { .scratch = scratch };
 	struct argument_reader *r = &scratch->arguments;
 	r->argc = r->left;
-	r->name = (__u64)BPF_CORE_READ(file, f_path.dentry, d_name.name);
+	struct dentry *dentry = FIELD(struct file, file, f_path.dentry);
+	__u32 size = FIELD(struct dentry, dentry, d_name.len) + 1; /* with the NUL behind it */
+	r->name = (__u64)FIELD(struct dentry, dentry, d_name.name);
+	if (size > ARGUMENT_CHUNK)
+		size = ARGUMENT_CHUNK;
+	bpf_probe_read_kernel(r->beginning, size, (void *)r->name);
 	begin_word(r);
 	bpf_loop(2 * ARGUMENT_BYTES, applet_byte, &loop, 0);
 	/* Whatever an earlier, longer word left behind must not be stepped. */
@@ -94,7 +102,7 @@ __noinline int find_applet(__u64 program)
 	if (!label || !scratch)
 		return 0;
 	begin_arguments(&scratch->arguments, bprm);
-	read_applet(scratch, BPF_CORE_READ(bprm, file), label->next_applet);
+	read_applet(scratch, FIELD(struct linux_binprm, bprm, file), label->next_applet);
 	return 0;
 }
 
@@ -110,8 +118,8 @@ static __always_inline void find_own_applet(struct label *label, struct task_str
 	r->space = (__u64)mm;
 	r->address = BPF_CORE_READ(mm, arg_start);
 	r->end = BPF_CORE_READ(mm, arg_end);
-	r->page = 0;
 	r->left = ARGUMENT_BYTES;
+	begin_bytes(r);
 	read_applet(scratch, BPF_CORE_READ(mm, exe_file), label->applet);
 }
 

@@ -19,21 +19,17 @@ extern const void page_offset_base __ksym;
 
 static __always_inline __u64 entry_at(__u64 table, __u64 address, int shift)
 {
-	__u64 entry = 0;
-	if (bpf_probe_read_kernel(&entry, 8, (void *)(table + ((address >> shift) & 511) * 8)))
-		return 0;
+	__u64 entry = EIGHT_AT(table + ((address >> shift) & 511) * 8);
 	return entry & PAGE_PRESENT ? entry : 0;
 }
 
 /* The kernel's own address of a byte of another address space, 0 if it is not in memory. */
 __noinline __u64 resident(__u64 space, __u64 address)
 {
-	struct mm_struct *mm = (struct mm_struct *)space;
-	__u64 direct = 0;
-	__u64 table = (__u64)BPF_CORE_READ(mm, pgd);
+	__u64 direct = EIGHT_AT(&page_offset_base);
+	__u64 table = number(FIELD(struct mm_struct, space, pgd));
 	__u64 entry;
 
-	bpf_probe_read_kernel(&direct, 8, &page_offset_base);
 	if (!direct || !table)
 		return 0;
 	if (settings.five_levels) {
@@ -57,7 +53,8 @@ __noinline __u64 resident(__u64 space, __u64 address)
 	return direct + (entry & PAGE_FRAME) + (address & (PAGE_SIZE - 1));
 }
 
-static __always_inline bool next_byte(struct argument_reader *r, __u8 *byte)
+/* Reads on, up to the end of a page. */
+static __always_inline bool next_chunk(struct argument_reader *r)
 {
 	if (r->address >= r->end)
 		return false;
@@ -66,20 +63,46 @@ static __always_inline bool next_byte(struct argument_reader *r, __u8 *byte)
 		if (!r->page)
 			return false;
 	}
-	if (bpf_probe_read_kernel(byte, 1, (void *)r->page))
+	__u64 size = PAGE_SIZE - (r->address & (PAGE_SIZE - 1));
+	if (size > r->end - r->address)
+		size = r->end - r->address;
+	if (size > ARGUMENT_CHUNK - 1)
+		size = ARGUMENT_CHUNK - 1;
+	barrier_var(size);
+	size &= ARGUMENT_CHUNK - 1;
+	if (bpf_probe_read_kernel(r->chunk, size, (void *)r->page))
 		return false;
-	r->page++;
-	r->address++;
+	r->page += size;
+	r->address += size;
+	r->at = 0;
+	r->chunked = size;
 	return true;
+}
+
+static __always_inline bool next_byte(struct argument_reader *r, __u8 *byte)
+{
+	if (r->at >= r->chunked && !next_chunk(r))
+		return false;
+	*byte = r->chunk[r->at & (ARGUMENT_CHUNK - 1)];
+	r->at++;
+	return true;
+}
+
+/* Whoever begins to read has no chunk yet. */
+static __always_inline void begin_bytes(struct argument_reader *r)
+{
+	r->page = 0;
+	r->at = 0;
+	r->chunked = 0;
 }
 
 static __always_inline void begin_arguments(struct argument_reader *r, struct linux_binprm *bprm)
 {
-	r->space = (__u64)BPF_CORE_READ(bprm, mm);
-	r->address = BPF_CORE_READ(bprm, p);
-	r->end = BPF_CORE_READ(bprm, exec);
-	r->page = 0;
-	r->left = BPF_CORE_READ(bprm, argc);
+	r->space = (__u64)FIELD(struct linux_binprm, bprm, mm);
+	r->address = FIELD(struct linux_binprm, bprm, p);
+	r->end = FIELD(struct linux_binprm, bprm, exec);
+	r->left = FIELD(struct linux_binprm, bprm, argc);
+	begin_bytes(r);
 }
 
 static long check_byte(__u32 index, struct loop *loop)

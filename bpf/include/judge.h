@@ -12,12 +12,12 @@
 
 static __always_inline bool has_terminal(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, signal, tty) != NULL;
+	return FIELD(struct task_struct, task, signal, tty) != NULL;
 }
 
 static __always_inline bool owns(struct task_struct *task, const struct inode *inode)
 {
-	return BPF_CORE_READ(task, cred, fsuid.val) == BPF_CORE_READ(inode, i_uid.val);
+	return FIELD(struct task_struct, task, cred, fsuid.val) == FIELD(struct inode, inode, i_uid.val);
 }
 
 static long judge_step(__u32 index, struct plan_query *query)
@@ -114,12 +114,12 @@ static __always_inline __u32 find_source(struct label *label, __u32 base, __u32 
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u32 source = 0;
 	if (word(base + IMAGE_AT_SOURCE_COUNT) > 1) {
-		struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+		struct file *exe = FIELD(struct task_struct, task, mm, exe_file);
 		if (exe) {
 			struct target t = {
 				.base = base,
-				.dentry = (__u64)BPF_CORE_READ(exe, f_path.dentry),
-				.mnt = (__u64)BPF_CORE_READ(exe, f_path.mnt),
+				.dentry = (__u64)FIELD(struct file, exe, f_path.dentry),
+				.mnt = (__u64)FIELD(struct file, exe, f_path.mnt),
 			};
 			executable(&t, 0);
 			source = source_of_row(base, t.row);

@@ -364,8 +364,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct signal_struct *signal;
-	const struct cred *real_cred;
-	const struct cred *cred;
+	struct cred *real_cred;
+	struct cred *cred;
 	struct io_uring_task *io_uring;
 	struct fs_struct *fs;
 	struct files_struct *files;
@@ -397,6 +397,11 @@ struct linux_binprm {
 	unsigned long p;
 	unsigned long exec;
 	int argc;
+};
+
+/* Of use here only because it begins with 64 bits: see EIGHT_AT. */
+struct timespec64 {
+	__s64 tv_sec;
 };
 
 struct in6_addr {
@@ -454,5 +459,24 @@ struct mnt_idmap;
 
 /* 6.2 and later: lets the verifier read a pointer as a type without a helper call. */
 extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+/*
+ * A member of the kernel object at an address, or of one that it leads to; 0 behind a bad address. As BPF_CORE_READ,
+ * of which each arrow is a helper call that takes a hundred times as long as the load that it does.
+ */
+#define FIELD(type, object, ...)                                                                           \
+	({                                                                                                 \
+		___type(((type *)0), __VA_ARGS__) field_;                                                  \
+		if (bpf_ksym_exists(bpf_rdonly_cast))                                                      \
+			field_ = ___arrow(((type *)bpf_rdonly_cast((const void *)(object),                 \
+								   bpf_core_type_id_kernel(type))),        \
+					  __VA_ARGS__);                                                    \
+		else                                                                                       \
+			field_ = BPF_CORE_READ((type *)(object), __VA_ARGS__);                             \
+		field_;                                                                                    \
+	})
+
+/* Eight bytes at an address of the kernel's. */
+#define EIGHT_AT(address) ((__u64)FIELD(struct timespec64, address, tv_sec))
 
 #endif

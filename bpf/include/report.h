@@ -53,9 +53,8 @@ static long spell_one(__u32 index, struct spell_loop *loop)
 	long end = climb(&s->climb, &passed);
 	if (!passed)
 		return end;
-	struct dentry *dentry = (struct dentry *)passed;
-	__u32 len = BPF_CORE_READ(dentry, d_name.len);
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	__u32 len = FIELD(struct dentry, passed, d_name.len);
+	const unsigned char *name = FIELD(struct dentry, passed, d_name.name);
 	__u32 at = s->written;
 	if (len > 255 || at > MESSAGE_PATH - 257) {
 		s->cut = 1;
@@ -98,31 +97,30 @@ static __always_inline __u32 own_name(struct message *m, struct dentry *dentry)
 /* Pid of a task's thread group as its pid namespace at `level` numbers it; 0 if it is not visible there. */
 static __always_inline __u32 pid_at(struct task_struct *task, __u32 level)
 {
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	if (!pid || BPF_CORE_READ(pid, level) < level)
+	struct pid *pid = FIELD(struct task_struct, task, group_leader, thread_pid);
+	if (!pid || FIELD(struct pid, pid, level) < level)
 		return 0;
-	return BPF_CORE_READ(upid_at(pid, level), nr);
+	return FIELD(struct upid, upid_at(pid, level), nr);
 }
 
 static __always_inline void fill_subject(struct record *r, struct task_struct *task,
 					 const struct label *label)
 {
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	struct pid *pid = BPF_CORE_READ(task, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
+	struct task_struct *parent = FIELD(struct task_struct, task, real_parent);
+	__u32 level = FIELD(struct task_struct, task, thread_pid, level);
 
 	r->time = bpf_ktime_get_ns();
 	r->exec = label->exec;
 	r->parent_exec = label->parent_exec;
 	r->slot = label->slot;
 	r->generation = label->generation;
-	r->host_pid = BPF_CORE_READ(task, tgid);
-	r->host_ppid = BPF_CORE_READ(parent, tgid);
+	r->host_pid = FIELD(struct task_struct, task, tgid);
+	r->host_ppid = FIELD(struct task_struct, parent, tgid);
 	r->pid = pid_at(task, level);
 	r->ppid = pid_at(parent, level);
-	r->uid = BPF_CORE_READ(task, cred, uid.val);
+	r->uid = FIELD(struct task_struct, task, cred, uid.val);
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
-	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+	struct tty_struct *tty = FIELD(struct task_struct, task, signal, tty);
 	r->tty[0] = 0;
 	if (tty)
 		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty),
@@ -135,7 +133,7 @@ static __always_inline void fill_call(struct record *r, struct task_struct *task
 	r->descriptor = -1;
 #ifdef __TARGET_ARCH_x86
 	struct pt_regs___call *regs = (struct pt_regs___call *)bpf_task_pt_regs(task);
-	if (!regs || BPF_CORE_READ(task, thread_info.status) & TS_COMPAT)
+	if (!regs || FIELD(struct task_struct, task, thread_info.status) & TS_COMPAT)
 		return;
 	r->syscall = BPF_CORE_READ(regs, orig_ax);
 	r->descriptor = BPF_CORE_READ(regs, di);
@@ -170,12 +168,12 @@ static __always_inline __u32 fill_path(struct message *m, struct scratch *s)
 static __always_inline __u32 fill_cwd(struct message *m, struct scratch *s, __u32 at,
 				      struct task_struct *task)
 {
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct dentry *pwd = BPF_CORE_READ(fs, pwd.dentry);
+	struct fs_struct *fs = FIELD(struct task_struct, task, fs);
+	struct dentry *pwd = FIELD(struct fs_struct, fs, pwd.dentry);
 	s->written = at;
 	if (!pwd)
 		return 0;
-	spell(s, m, (__u64)pwd, (__u64)BPF_CORE_READ(fs, pwd.mnt));
+	spell(s, m, (__u64)pwd, (__u64)FIELD(struct fs_struct, fs, pwd.mnt));
 	if (s->cut)
 		m->head.flags |= RECORD_CWD_CUT;
 	return s->written - at;
@@ -205,11 +203,11 @@ static __always_inline long send(__u16 kind, struct message *m, __u64 size)
 static __always_inline __u32 copy_arguments(struct message *m, __u32 at, struct linux_binprm *bprm,
 					    struct task_struct *task, __u32 max)
 {
-	__u64 start = BPF_CORE_READ(bprm, p);
-	__u64 end = BPF_CORE_READ(bprm, exec);
-	struct mm_struct *mm = BPF_CORE_READ(bprm, mm);
+	__u64 start = FIELD(struct linux_binprm, bprm, p);
+	__u64 end = FIELD(struct linux_binprm, bprm, exec);
+	struct mm_struct *mm = FIELD(struct linux_binprm, bprm, mm);
 	/* Once the program runs, its memory is the task's own. */
-	__u64 space = (__u64)(mm ? mm : BPF_CORE_READ(task, mm));
+	__u64 space = number(mm ? mm : FIELD(struct task_struct, task, mm));
 	__u64 size = end - start;
 
 	if (end <= start || at > MESSAGE_PATH)

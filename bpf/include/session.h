@@ -19,9 +19,9 @@
 /* The runtime prepares a container from the host's root; its own programs are not the container's. */
 static __always_inline bool in_host_root(struct task_struct *task)
 {
-	struct inode *root = BPF_CORE_READ(task, fs, root.dentry, d_inode);
-	return BPF_CORE_READ(root, i_ino) == settings.host_inode &&
-	       BPF_CORE_READ(root, i_sb, s_dev) == settings.host_device;
+	struct inode *root = FIELD(struct task_struct, task, fs, root.dentry, d_inode);
+	return FIELD(struct inode, root, i_ino) == settings.host_inode &&
+	       FIELD(struct inode, root, i_sb, s_dev) == settings.host_device;
 }
 
 struct search {

@@ -145,12 +145,17 @@ struct names {
 	__u64 bytes[8];
 };
 
+#define ARGUMENT_CHUNK 64
+
 /* Arguments of a program, byte by byte. */
 struct argument_reader {
 	__u64 space;   /* the mm_struct */
 	__u64 address;
 	__u64 end;
 	__u64 page;    /* kernel address of the byte at `address`, 0: ask again */
+	char chunk[ARGUMENT_CHUNK]; /* read already */
+	__u32 at;
+	__u32 chunked;
 	__u32 left;    /* arguments not yet ended */
 	__u32 base;
 	__u32 map;
@@ -160,6 +165,7 @@ struct argument_reader {
 	__u32 first;
 	__u32 outside;
 	__u64 name;    /* the binary's own */
+	char beginning[ARGUMENT_CHUNK]; /* of that name */
 	__u32 length;
 	__u32 own;     /* so far the argument equals the binary's name up to here */
 	__u32 differs;
@@ -258,6 +264,7 @@ struct scratch {
 	struct climb climb;
 	struct names names;
 	struct argument_reader arguments;
+	__u8 beginning[2 * BINPRM_BUF_SIZE]; /* of a program's file; the verifier is told half of it by a mask */
 	struct report report;
 	struct access access;
 	struct move move;
@@ -324,9 +331,15 @@ struct {
 	__uint(max_entries, 1 << 23);
 } logs SEC(".maps");
 
-/* A pointer as a plain number, which the verifier lets through to a function of its own. */
+/*
+ * A pointer as a plain number, which the verifier lets through to a function of its own. The difference of two
+ * pointers is a number, and one of them may be nowhere.
+ */
 static __always_inline __u64 number(const void *pointer)
 {
+	if (bpf_ksym_exists(bpf_rdonly_cast))
+		return (__u64)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(struct task_struct)) -
+		       (__u64)bpf_rdonly_cast(NULL, bpf_core_type_id_kernel(struct task_struct));
 	const void *slot = pointer;
 	__u64 value = 0;
 	bpf_probe_read_kernel(&value, sizeof(value), &slot);

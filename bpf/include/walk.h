@@ -39,23 +39,24 @@ static __always_inline bool is_error(const void *pointer)
 	return (unsigned long)pointer >= (unsigned long)-MAX_ERRNO;
 }
 
-static __always_inline bool nameless(struct mount *mount)
+static __always_inline bool nameless(__u64 mount)
 {
-	return is_error(BPF_CORE_READ(mount, mnt_ns)) ||
-	       BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_INTERNAL;
+	return is_error(FIELD(struct mount, mount, mnt_ns)) ||
+	       FIELD(struct mount, mount, mnt.mnt_flags) & MNT_INTERNAL;
 }
 
 /* Whether a mount hangs nowhere: its names begin at some directory of which nobody knows where it lies. */
-static __always_inline bool detached(struct mount *mount)
+static __always_inline bool detached(__u64 mount)
 {
-	struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
+	struct mnt_namespace *namespace = FIELD(struct mount, mount, mnt_ns);
 	if (!namespace)
 		return true;
 	struct mnt_namespace___numbered *numbered = (void *)namespace;
 	if (bpf_core_field_exists(numbered->seq))
-		return !BPF_CORE_READ(numbered, seq);
+		return !FIELD(struct mnt_namespace___numbered, numbered, seq);
 	struct mnt_namespace___identified *identified = (void *)namespace;
-	return bpf_core_field_exists(identified->ns.ns_id) && !BPF_CORE_READ(identified, ns.ns_id);
+	return bpf_core_field_exists(identified->ns.ns_id) &&
+	       !FIELD(struct mnt_namespace___identified, identified, ns.ns_id);
 }
 
 static __always_inline void begin_climb(struct climb *c, __u64 dentry, struct mount *mount)
@@ -71,32 +72,32 @@ static __always_inline void begin_climb(struct climb *c, __u64 dentry, struct mo
 /* One step towards the root; 1 at the end. A name that was passed is `*passed`. */
 static __always_inline long climb(struct climb *c, __u64 *passed)
 {
-	struct dentry *dentry = (struct dentry *)c->dentry;
-	struct mount *mount = (struct mount *)c->mount;
+	__u64 dentry = c->dentry;
+	__u64 mount = c->mount;
 
 	*passed = 0;
-	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-		struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
-		if (parent == mount) {
+	if (dentry == (__u64)FIELD(struct mount, mount, mnt.mnt_root)) {
+		__u64 above = (__u64)FIELD(struct mount, mount, mnt_parent);
+		if (above == mount) {
 			if (nameless(mount))
 				c->status = WALK_NO_NAME;
 			else if (!detached(mount))
 				c->status = WALK_OK;
 			return 1;
 		}
-		c->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
-		c->mount = (__u64)parent;
+		c->dentry = (__u64)FIELD(struct mount, mount, mnt_mountpoint);
+		c->mount = above;
 		return 0;
 	}
-	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	__u64 parent = (__u64)FIELD(struct dentry, dentry, d_parent);
 	if (parent == dentry) {
 		/* A root that is not its mount's root: disconnected, or a file system without names. */
 		if (nameless(mount))
 			c->status = WALK_NO_NAME;
 		return 1;
 	}
-	*passed = (__u64)dentry;
-	c->dentry = (__u64)parent;
+	*passed = dentry;
+	c->dentry = parent;
 	return 0;
 }
 
@@ -168,10 +169,10 @@ static long descend_one(__u32 index, struct loop *loop)
 		if (!stored)
 			return 1;
 		s->climb.stored = stored - 1;
-		struct dentry *dentry = (struct dentry *)s->up[(stored - 1) & (MAX_CLIMB - 1)];
+		__u64 dentry = s->up[(stored - 1) & (MAX_CLIMB - 1)];
 		step_byte(n, '/');
-		n->left = BPF_CORE_READ(dentry, d_name.len);
-		n->name = (__u64)BPF_CORE_READ(dentry, d_name.name);
+		n->left = FIELD(struct dentry, dentry, d_name.len);
+		n->name = (__u64)FIELD(struct dentry, dentry, d_name.name);
 	}
 	step_some(n);
 	return 0;
