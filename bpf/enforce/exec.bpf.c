@@ -4,6 +4,7 @@
 #include "descriptors.h"
 #include "entry.h"
 #include "judge.h"
+#include "mount_chain.h"
 #include "report.h"
 
 #define EXEC_ARGS 512 /* of a program that runs; a denied one is told in full */
@@ -43,8 +44,61 @@ static __always_inline bool is_script(const __u8 *file)
 	return file[0] == '#' && file[1] == '!';
 }
 
+/* A program that is about to run, and the names by which it is not called. */
+struct program {
+	struct plan_query q;
+	struct target t;
+	struct mounts mounts;
+	__u64 namespace;
+	__u64 used;
+	__u32 source;
+};
+
+/* Whether a rule denies to run what has this row. */
+static __always_inline bool forbids_program(struct program *p, __u32 row)
+{
+	p->q.found = 0;
+	p->q.outcome = 0;
+	p->q.plan = match_plan(p->q.base, IMAGE_AT_EXEC, match_class(p->q.base, row), p->source);
+	judge(&p->q);
+	return denied_by_rule(&p->q);
+}
+
+static long exec_through(__u32 index, struct program *p)
+{
+	__u64 mount = next_mount(&p->mounts);
+	if (!mount)
+		return 1;
+	__u64 mnt = vfsmount_of(mount);
+	if (mnt == p->used || number(FIELD(struct mount, mount, mnt_ns)) != p->namespace)
+		return 0;
+	p->t.mnt = mnt;
+	if (executable(&p->t, 1) != WALK_OK || !p->t.row)
+		return 0;
+	return forbids_program(p, p->t.row);
+}
+
+/* Whether a rule means it by another name; tells which in `q`. `namespace`: where it may have such; 0: nowhere. */
+static __always_inline bool forbidden_elsewhere(struct plan_query *q, const struct target *t,
+						const struct alias *alias, __u64 namespace, __u32 source)
+{
+	struct program p = { .q = *q, .t = *t, .namespace = namespace, .used = t->mnt, .source = source };
+	if (alias)
+		for (int i = 0; i < ALIAS_ROWS; i++)
+			if (alias->rows[i] && forbids_program(&p, alias->rows[i])) {
+				*q = p.q;
+				return true;
+			}
+	if (!namespace)
+		return false;
+	begin_mounts(&p.mounts, number(FIELD(struct dentry, t->dentry, d_sb)));
+	bpf_loop(MOUNTS_MAX, exec_through, &p, 0);
+	*q = p.q;
+	return denied_by_rule(q);
+}
+
 /* Notes what the task is about to become, and judges whether it may. */
-__noinline int guard_exec(__u64 program, __u32 base, __u32 image)
+__noinline int guard_exec(__u64 program, __u32 base, __u32 image, __u64 namespace)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
@@ -75,6 +129,11 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image)
 				    current_source(label, base, image));
 		q.facts = facts(task, inode);
 		judge(&q);
+		const struct alias *alias = alias_of(base, image, inode);
+		struct plan_query other = q;
+		if (!denies(&q) && (alias || namespace) &&
+		    forbidden_elsewhere(&other, &t, alias, namespace, label->source))
+			q = other;
 	}
 	if (!alerts_of(&q, &rule))
 		return 0;
@@ -113,7 +172,7 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm, int ret)
 		s.label->marks |= LABEL_NEXT_LOADER;
 	if (!governed(&s))
 		return 0;
-	if (guard_exec(program, s.base, s.image))
+	if (guard_exec(program, s.base, s.image, s.mounts))
 		return -EACCES;
 	if (!(word(s.base + IMAGE_AT_FLAGS) & IMAGE_HAS_FILE_SOURCES) || (file && is_script(file)))
 		return 0;

@@ -10,6 +10,7 @@
 #include "judge.h"
 #include "known.h"
 #include "mapped.h"
+#include "mount_chain.h"
 #include "report.h"
 
 /* Which applet a loader's program will become is not known where options of the loader's own come first. */
@@ -48,8 +49,62 @@ static __always_inline bool forbids(struct plan_query *q, const struct label *la
 	return q->outcome & STEP_NAMED || label->marks & LABEL_LOADER;
 }
 
-/* 0 or a negative errno for mapping a file as a program; reports. */
-__noinline int guard_load(struct access *a)
+/* What is mapped, by whom, and where else it may lie. */
+struct mapping {
+	struct plan_query q;
+	struct target t;
+	struct mounts mounts;
+	__u64 namespace;
+	__u64 used;
+	__u32 source;
+	__u32 caller;
+};
+
+static __always_inline bool forbids_row(struct mapping *m, const struct label *label, __u32 row)
+{
+	__u32 class = row ? match_class(m->q.base, row) : 0;
+	if (forbids(&m->q, label, class, m->source))
+		return true;
+	return m->caller != m->source && forbids(&m->q, label, class, m->caller);
+}
+
+static long load_through(__u32 index, struct mapping *m)
+{
+	__u64 mount = next_mount(&m->mounts);
+	if (!mount)
+		return 1;
+	__u64 mnt = vfsmount_of(mount);
+	struct label *label = bpf_task_storage_get(&labels, bpf_get_current_task_btf(), 0, 0);
+	if (!label || mnt == m->used || number(FIELD(struct mount, mount, mnt_ns)) != m->namespace)
+		return 0;
+	m->t.mnt = mnt;
+	if (resolve(&m->t) != WALK_OK)
+		return 0;
+	return forbids_row(m, label, m->t.row);
+}
+
+/* Whether a rule means it by a name that it was not mapped by. */
+static __always_inline bool forbidden_elsewhere_too(struct mapping *m, const struct access *a, const struct label *label,
+						    __u64 namespace)
+{
+	const struct alias *alias = alias_of(a->base, a->image, (const struct inode *)a->owner);
+	if (alias)
+		for (int i = 0; i < ALIAS_ROWS; i++)
+			if (alias->rows[i] && forbids_row(m, label, alias->rows[i]))
+				return true;
+	if (!namespace)
+		return false;
+	m->t.base = a->base;
+	m->t.dentry = a->dentry;
+	m->namespace = namespace;
+	m->used = a->mnt;
+	begin_mounts(&m->mounts, number(FIELD(struct dentry, a->dentry, d_sb)));
+	bpf_loop(MOUNTS_MAX, load_through, m, 0);
+	return m->q.outcome & STEP_DENY;
+}
+
+/* 0 or a negative errno for mapping a file as a program; reports. `namespace`: where it may have other names, or 0. */
+__noinline int guard_load(struct access *a, __u64 namespace)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
@@ -57,27 +112,25 @@ __noinline int guard_load(struct access *a)
 		return 0;
 	const struct inode *inode = (const struct inode *)a->owner;
 	/* What it will be called with is not known: no list of arguments is met. */
-	struct plan_query q = { .base = a->base, .facts = facts(task, inode) };
+	struct mapping m = { .q = { .base = a->base, .facts = facts(task, inode) } };
 	__u32 row;
 	bool told = mapped_row(a, label, &row);
 	if (told) {
-		__u32 class = row ? match_class(a->base, row) : 0;
-		__u32 source = current_source(label, a->base, a->image);
-		bool same = label->caller_image != a->image || label->caller == source;
-		if (!forbids(&q, label, class, source) &&
-		    (same || !forbids(&q, label, class, label->caller)))
+		m.source = current_source(label, a->base, a->image);
+		m.caller = label->caller_image == a->image ? label->caller : m.source;
+		if (!forbids_row(&m, label, row) && !forbidden_elsewhere_too(&m, a, label, namespace))
 			return 0;
 	} else {
 		if (!(label->marks & LABEL_LOADER))
 			return 0;
-		q.rule = RULE_UNRESOLVED;
+		m.q.rule = RULE_UNRESOLVED;
 	}
 	struct report *r = new_report(RECORD_ALERT, OP_LOAD, a->image);
 	if (!r)
 		return -EACCES;
 	r->dentry = a->dentry;
 	r->mnt = a->mnt;
-	r->rule = q.rule;
+	r->rule = m.q.rule;
 	r->result = -EACCES;
 	r->owner = BPF_CORE_READ(inode, i_uid.val);
 	r->flags = told ? 0 : RECORD_UNRESOLVED;
@@ -116,11 +169,11 @@ int BPF_PROG(on_load, struct file *file, unsigned long asked, unsigned long prot
 		.owner = (__u64)dentry->d_inode,
 		.row = known_row(&s, dentry, file->f_path.mnt),
 	};
-	if (no_plan(&s, IMAGE_AT_EXEC, a.row) && !(word(s.base + a.row) & ROW_MULTICALL) &&
+	if (no_plan(&s, IMAGE_AT_EXEC, a.row, dentry->d_inode) && !(word(s.base + a.row) & ROW_MULTICALL) &&
 	    (s.label->caller_image != s.image ||
 	     !match_plan(s.base, IMAGE_AT_EXEC, match_class(s.base, a.row), s.label->caller)))
 		return 0;
-	return guard_load(&a) ? -EACCES : 0;
+	return guard_load(&a, s.mounts) ? -EACCES : 0;
 }
 
 /* What was mapped for reading becomes a program later. */
@@ -144,5 +197,5 @@ int BPF_PROG(on_load_later, struct vm_area_struct *vma, unsigned long asked, uns
 		.mnt = (__u64)path.mnt,
 		.owner = (__u64)inode,
 	};
-	return guard_load(&a) ? -EACCES : 0;
+	return guard_load(&a, s.mounts) ? -EACCES : 0;
 }

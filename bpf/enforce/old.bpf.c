@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Every use of a file that is open already. Attached only while somebody has one open that rules deny since. */
 #include "mapped.h"
+#include "names.h"
 #include "old.h"
 
 static __always_inline bool is_old(const struct inode *inode)
@@ -30,10 +31,10 @@ static __always_inline int guard_use(const struct path *path, bool reads, bool c
 		.flags = flags,
 		.operation = operation,
 	};
-	if (changes && guard(&a))
+	if (changes && guard_names(&s, &a))
 		return -EACCES;
 	a.change = 0;
-	return reads && guard(&a) ? -EACCES : 0;
+	return reads && guard_names(&s, &a) ? -EACCES : 0;
 }
 
 SEC("lsm/file_permission")

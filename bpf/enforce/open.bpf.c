@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Opening files and directories, by whatever call. */
-#include "guard.h"
 #include "known.h"
+#include "names.h"
 #include "own_open.h"
 
 SEC("lsm/file_open")
@@ -34,17 +34,17 @@ int BPF_PROG(on_open, struct file *file, int ret)
 		.operation = OP_OPEN,
 		.flags = flags,
 	};
-	if (!(flags & (O_WRONLY | O_RDWR | O_TRUNC)) && no_plan(&s, IMAGE_AT_READ, a.row))
+	if (!(flags & (O_WRONLY | O_RDWR | O_TRUNC)) && no_plan(&s, IMAGE_AT_READ, a.row, file->f_inode))
 		return 0;
 	if (flags & (O_WRONLY | O_RDWR | O_TRUNC)) {
 		a.change = 1;
-		if (guard(&a))
+		if (guard_names(&s, &a))
 			return -EACCES;
 		if (a.alerted)
 			return 0;
 		a.change = 0;
 	}
-	return mode & FMODE_READ && guard(&a) ? -EACCES : 0;
+	return mode & FMODE_READ && guard_names(&s, &a) ? -EACCES : 0;
 }
 
 SEC("lsm/inode_getattr")
@@ -68,7 +68,7 @@ int BPF_PROG(on_getattr, const struct path *path, int ret)
 		.operation = OP_GETATTR,
 		.metadata = 1,
 	};
-	if (no_plan(&s, IMAGE_AT_READ, a.row))
+	if (no_plan(&s, IMAGE_AT_READ, a.row, dentry->d_inode))
 		return 0;
-	return guard(&a) ? -EACCES : 0;
+	return guard_names(&s, &a) ? -EACCES : 0;
 }

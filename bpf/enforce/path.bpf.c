@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Changes that name their object by path: creating, removing, renaming, linking, truncating, mode and owner. */
 #include "below.h"
+#include "names.h"
 
 static __always_inline int change(const struct vfsmount *mnt, struct dentry *dentry,
 				  const struct inode *owner, __u16 operation)
@@ -17,7 +18,7 @@ static __always_inline int change(const struct vfsmount *mnt, struct dentry *den
 		.change = 1,
 		.operation = operation,
 	};
-	return guard(&a) ? -EACCES : 0;
+	return guard_names(&s, &a) ? -EACCES : 0;
 }
 
 /* A new name: the directory's owner counts. */
@@ -84,7 +85,48 @@ static __always_inline int judge_name(const struct subject *s, struct scratch *s
 	a->change = 1;
 	a->row = t->status == WALK_OK ? t->row : 0;
 	a->operation = operation;
-	return guard(a) ? -EACCES : 0;
+	return guard_names(s, a) ? -EACCES : 0;
+}
+
+struct elsewhere {
+	struct target t;
+	struct mounts mounts;
+	__u64 namespace;
+	__u32 image;
+	__u32 denied;
+};
+
+static long move_through(__u32 index, struct elsewhere *e)
+{
+	__u64 mount = next_mount(&e->mounts);
+	if (!mount)
+		return 1;
+	if (number(FIELD(struct mount, mount, mnt_ns)) != e->namespace)
+		return 0;
+	e->t.mnt = vfsmount_of(mount);
+	if (resolve(&e->t) != WALK_OK)
+		return 0;
+	__u32 rule = rule_on(e->t.base, e->t.row);
+	if (rule == RULE_NONE)
+		return 0;
+	refuse_names(&e->t, e->image, rule, OP_RENAME);
+	e->denied = 1;
+	return 1;
+}
+
+/* By other mounts of the container the object may have a name that a rule means, or lie above such names. */
+static __always_inline int move_elsewhere(const struct subject *s, struct dentry *dentry)
+{
+	if (!s->mounts)
+		return 0;
+	struct elsewhere e = {
+		.t = { .dentry = number(dentry), .base = s->base, .prefix = 1 },
+		.namespace = s->mounts,
+		.image = s->image,
+	};
+	begin_mounts(&e.mounts, number(FIELD(struct dentry, dentry, d_sb)));
+	bpf_loop(MOUNTS_MAX, move_through, &e, 0);
+	return e.denied ? -EACCES : 0;
 }
 
 /* `both`: what has the new name gets the old one. All lies in the task's scratch memory: the stack is short. */
@@ -124,7 +166,16 @@ SEC("lsm/path_rename")
 int BPF_PROG(on_rename, const struct path *old_dir, struct dentry *old, const struct path *new_dir,
 	     struct dentry *new, unsigned int flags, int ret)
 {
-	return ret ? ret : move(old_dir, old, new_dir, new, OP_RENAME, flags & RENAME_EXCHANGE);
+	struct subject s = {};
+	if (ret)
+		return ret;
+	if (move(old_dir, old, new_dir, new, OP_RENAME, flags & RENAME_EXCHANGE))
+		return -EACCES;
+	if (!governed(&s) || !s.mounts)
+		return 0;
+	if (flags & RENAME_EXCHANGE && move_elsewhere(&s, new))
+		return -EACCES;
+	return move_elsewhere(&s, old);
 }
 
 static __always_inline int alter_path(const struct path *path, __u16 operation)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Truncating an open file, where that has a hook of its own (6.2 and later; before it is a change by path). */
-#include "guard.h"
+#include "names.h"
 
 SEC("lsm/file_truncate")
 int BPF_PROG(on_file_truncate, struct file *file, int ret)

@@ -19,6 +19,41 @@ static __always_inline bool is_directory(const struct inode *inode)
 	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR;
 }
 
+#define BELOW_DENIED 0
+#define BELOW_CHANGE 1
+
+/* The rule that denies something below what has this row, RULE_NONE if none does. */
+static __always_inline __u32 rule_below(__u32 base, __u32 row, __u32 kind)
+{
+	if (!word(base + IMAGE_AT_SIGNATURES))
+		return RULE_NONE;
+	__u32 future = word(base + match_step(base, IMAGE_MAP(base), row, '/') + ROW_FUTURE);
+	return word(base + word(base + IMAGE_AT_FUTURES) + 2 * future + kind);
+}
+
+/* The rule that denies something of it or below. */
+static __always_inline __u32 rule_on(__u32 base, __u32 row)
+{
+	__u32 table = word(base + IMAGE_AT_SIGNATURES);
+	__u32 rule = table ? word(base + table + 2 * match_class(base, row) + 1) : RULE_NONE;
+	return rule != RULE_NONE ? rule : rule_below(base, row, BELOW_DENIED);
+}
+
+/* Reports, and refuses for the sake of what lies below. */
+static __always_inline int refuse_names(const struct target *t, __u32 image, __u32 rule, __u16 operation)
+{
+	struct report *r = new_report(RECORD_ALERT, operation, image);
+	if (!r)
+		return -EACCES;
+	r->dentry = t->dentry;
+	r->mnt = t->mnt;
+	r->rule = rule;
+	r->result = -EACCES;
+	r->flags = rule == RULE_UNRESOLVED ? RECORD_UNRESOLVED : 0;
+	report();
+	return -EACCES;
+}
+
 /* The rule that forbids it; RULE_NONE. What has no path is under no rule. */
 static __always_inline __u32 forbids_move(const struct target *from, const struct target *to)
 {

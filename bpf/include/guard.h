@@ -49,6 +49,8 @@ __noinline int guard(struct access *a)
 		return 0;
 	if (a->handed && !denies(&q))
 		return 0;
+	if (a->other && !denied_by_rule(&q))
+		return 0;
 	if (a->metadata && (!denies(&q) || q.outcome & STEP_POSTURE))
 		return 0;
 	int denied = denies(&q) ? -EACCES : 0;
@@ -65,27 +67,6 @@ __noinline int guard(struct access *a)
 	r->detail[0] = a->flags;
 	report();
 	return denied;
-}
-
-/* A change of an open file by a call that asks for no permission to write. */
-static __always_inline int guard_open_file(struct file *file, __u16 operation)
-{
-	struct subject s = {};
-	if (!governed(&s))
-		return 0;
-	struct dentry *dentry = file->f_path.dentry;
-	if (unlinked(dentry))
-		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)file->f_path.mnt,
-		.owner = (__u64)file->f_inode,
-		.change = 1,
-		.operation = operation,
-	};
-	return guard(&a) ? -EACCES : 0;
 }
 
 #endif

@@ -71,6 +71,7 @@
 #define IMAGE_HAS_DNS 64
 #define IMAGE_HAS_SYSCALL 128
 #define IMAGE_HAS_FILE_SOURCES 512 /* a file rule asks for a subject, so an exec may change rights */
+#define IMAGE_HAS_ALIASES 1024 /* something that rules name has other names, which are hard links */
 
 #define ROW_CLASS_MASK 0x00ffffff
 #define ROW_MULTICALL 0x80000000

@@ -6,6 +6,7 @@
 #ifndef KUBEARMOR_JUDGE_H
 #define KUBEARMOR_JUDGE_H
 
+#include "aliases.h"
 #include "arguments.h"
 #include "state.h"
 #include "walk.h"
@@ -130,6 +131,14 @@ static __always_inline __u32 find_source(struct label *label, __u32 base, __u32 
 	return source;
 }
 
+/*
+ * Denied by a rule: what counts where an object is reached by another name than the rule's. A posture speaks of names.
+ */
+static __always_inline bool denied_by_rule(const struct plan_query *query)
+{
+	return denies(query) && !(query->outcome & STEP_POSTURE);
+}
+
 static __always_inline __u32 current_source(struct label *label, __u32 base, __u32 image)
 {
 	return label->image == image ? label->source : find_source(label, base, image);
@@ -137,11 +146,11 @@ static __always_inline __u32 current_source(struct label *label, __u32 base, __u
 
 /*
  * True if it takes no more than a look to see that no rule has a say about an object: what most accesses come down
- * to. False also where the subject's source class must be looked up first.
+ * to. False also where the subject's source class must be looked up first, or where the object may have other names.
  */
-static __always_inline bool no_plan(const struct subject *s, __u32 table_at, __u32 row)
+static __always_inline bool no_plan(const struct subject *s, __u32 table_at, __u32 row, const struct inode *inode)
 {
-	return row && s->label->image == s->image &&
+	return row && s->label->image == s->image && !s->mounts && !has_aliases(s->base, inode) &&
 	       !match_plan(s->base, table_at, match_class(s->base, row), s->label->source);
 }
 

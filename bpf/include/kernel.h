@@ -85,7 +85,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* include/uapi/linux/fs.h */
 #define RENAME_EXCHANGE 2
 
-/* include/uapi/linux/mount.h: how a mount takes part in what happens to its peers */
+/* include/uapi/linux/mount.h */
+#define MS_REMOUNT 32
+#define MS_BIND 4096
+#define MS_MOVE 8192
+/* how a mount takes part in what happens to its peers */
 #define MS_PROPAGATION (1ul << 17 | 1ul << 18 | 1ul << 19 | 1ul << 20)
 
 /* include/linux/mount.h */
@@ -155,6 +159,7 @@ struct inode {
 	__u32 i_generation;
 	kuid_t i_uid;
 	unsigned long i_ino;
+	unsigned int i_nlink;
 	__u32 i_rdev;
 	struct hlist_head i_dentry;
 	struct super_block *i_sb;

@@ -7,42 +7,24 @@
 #define KUBEARMOR_MOUNTS_H
 
 #include "guard.h"
-
-#define MOUNTS_MAX 4096
+#include "mount_chain.h"
 
 struct mounts_loop {
 	struct scratch *scratch;
-	__u64 head;
-	__u64 cursor;
-	__u64 namespace;
+	struct mounts mounts;
+	__u64 namespaces[2];
 	__u32 denied;
 };
 
-/* Known when the program is loaded, so the other way's code is gone by then. */
-static __always_inline bool chained(void)
-{
-	return bpf_core_field_exists(((struct mount___chained *)0)->mnt_next_for_sb);
-}
-
 static long guard_through(__u32 index, struct mounts_loop *l)
 {
-	struct mount *mount;
-	if (chained()) {
-		mount = (struct mount *)l->cursor;
-		if (!mount)
-			return 1;
-		struct mount___chained *next = (void *)mount;
-		l->cursor = (__u64)BPF_CORE_READ(next, mnt_next_for_sb);
-	} else {
-		if (l->cursor == l->head || !l->cursor)
-			return 1;
-		mount = (struct mount *)(l->cursor - bpf_core_field_offset(struct mount, mnt_instance));
-		struct list_head *link = (struct list_head *)l->cursor;
-		l->cursor = (__u64)BPF_CORE_READ(link, next);
-	}
-	if ((__u64)BPF_CORE_READ(mount, mnt_ns) != l->namespace)
+	__u64 mount = next_mount(&l->mounts);
+	if (!mount)
+		return 1;
+	__u64 namespace = number(FIELD(struct mount, mount, mnt_ns));
+	if (namespace != l->namespaces[0] && namespace != l->namespaces[1])
 		return 0;
-	l->scratch->access.mnt = (__u64)mount + bpf_core_field_offset(struct mount, mnt);
+	l->scratch->access.mnt = vfsmount_of(mount);
 	if (!guard(&l->scratch->access))
 		return 0;
 	l->denied = 1;
@@ -52,7 +34,6 @@ static long guard_through(__u32 index, struct mounts_loop *l)
 /* 0 or a negative errno for a change of the object behind a dentry. */
 static __always_inline int guard_dentry(struct subject *s, struct dentry *dentry, __u16 operation)
 {
-	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
 	struct mounts_loop l = {
 		.scratch = bpf_task_storage_get(&scratches, s->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE),
 	};
@@ -63,22 +44,25 @@ static __always_inline int guard_dentry(struct subject *s, struct dentry *dentry
 	a->base = s->base;
 	a->image = s->image;
 	a->dentry = number(dentry);
-	a->owner = (__u64)BPF_CORE_READ(dentry, d_inode);
+	a->owner = (__u64)FIELD(struct dentry, dentry, d_inode);
 	a->change = 1;
 	a->guessed = 1;
 	a->operation = operation;
-	struct task_struct *task = s->task;
-	l.namespace = (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns);
-	if (chained()) {
-		struct super_block___chained *first = (void *)sb;
-		l.cursor = (__u64)BPF_CORE_READ(first, s_mounts);
-	} else {
-		l.head = (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts);
-		struct list_head *head = (struct list_head *)l.head;
-		l.cursor = (__u64)BPF_CORE_READ(head, next);
-	}
+	begin_mounts(&l.mounts, number(FIELD(struct dentry, dentry, d_sb)));
+	l.namespaces[0] = number(s->task->nsproxy->mnt_ns);
+	l.namespaces[1] = s->mounts ? s->mounts : l.namespaces[0];
 	bpf_loop(MOUNTS_MAX, guard_through, &l, 0);
-	return l.denied ? -EACCES : 0;
+	if (l.denied)
+		return -EACCES;
+	const struct alias *alias = alias_of(s->base, s->image, (const struct inode *)a->owner);
+	a->other = 1;
+	if (alias)
+		for (int i = 0; i < ALIAS_ROWS; i++) {
+			a->row = alias->rows[i];
+			if (a->row && guard(a))
+				return -EACCES;
+		}
+	return 0;
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include <linux/fscrypt.h>
 #include <linux/fsverity.h>
 
-#include "guard.h"
+#include "names.h"
 #include "own.h"
 
 #define EXT4_IOC_SETVERSION_OLD _IOW('f', 4, long)

@@ -96,6 +96,8 @@ static __always_inline void settle(struct label *label, struct task_struct *task
 	label->session = how;
 	struct task_struct *top = (struct task_struct *)a.task;
 	label->root_device = BPF_CORE_READ(top, fs, root.dentry, d_inode, i_sb, s_dev);
+	if (!slot->mounts)
+		slot->mounts = (__u64)BPF_CORE_READ(top, nsproxy, mnt_ns);
 }
 
 #endif

@@ -33,6 +33,9 @@ struct slot {
 	__u32 generation;
 	__u16 entered; /* its first process has been seen */
 	__u16 visible; /* classes of events that are logged */
+	__u64 mounts;  /* the mount namespace that it was started in, an address */
+	__u32 mounted; /* it has mounted something itself, so objects may have several names */
+	__u32 reserved;
 };
 
 struct slot slots[SLOTS] SEC(".bss.slots");
@@ -207,6 +210,8 @@ struct access {
 	__u32 flags;     /* of an open */
 	__u32 row;       /* of the object's path, if the caller knows it; else 0 */
 	__u32 handed;    /* HANDED_*: opened by somebody else */
+	__u32 other;     /* not by the name that was used: only what a rule denies counts */
+	__u32 reserved;
 	__u16 operation;
 	__u16 alerted;   /* out: something was reported */
 };
@@ -392,6 +397,7 @@ static __always_inline bool visible(const struct label *label, __u32 class)
 struct subject {
 	struct task_struct *task;
 	struct label *label;
+	__u64 mounts; /* where objects may have other names than the subject's: a mount namespace; 0: nowhere */
 	__u32 base;
 	__u32 image;
 };
@@ -416,6 +422,9 @@ static __always_inline bool governed(struct subject *s)
 	__u64 image = *(volatile __u64 *)&slot->image;
 	s->base = image >> 32;
 	s->image = (__u32)image;
+	s->mounts = slot->mounts;
+	if (!slot->mounted && s->mounts == (__u64)s->task->nsproxy->mnt_ns)
+		s->mounts = 0;
 	return s->base != 0;
 }
 

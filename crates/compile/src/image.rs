@@ -9,6 +9,7 @@ use crate::{
     CompileError,
     blame::too_large,
     futures::{Futures, signatures},
+    interpret,
     layout::{
         self, ARG_SET_WORDS, CAPABILITIES, HEADER_WORDS, MAGIC, PRESETS, RULE_NONE, SOCKET_CLASSES,
         SYSCALL_OPENS, SYSCALLS, VERSION, at, has,
@@ -32,6 +33,13 @@ const MAX_ARGUMENT_SETS: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     pub words: Vec<u32>,
+}
+
+impl Image {
+    /// The row behind a canonical path, by which the kernel programs know what rules say of it.
+    pub fn row(&self, path: &str) -> u32 {
+        interpret::row(&self.words, path.as_bytes())
+    }
 }
 
 /// Compiles a rule set into the image that gives the decisions of [`ruleset::decide`].
@@ -156,6 +164,9 @@ impl<'s> Writer<'s> {
         }
         if !self.names.multicall.is_empty() {
             self.words[at::FLAGS] |= has::MULTICALL;
+        }
+        if !self.set.hard_linked.is_empty() {
+            self.words[at::FLAGS] |= has::ALIASES;
         }
         Ok(())
     }

@@ -72,6 +72,12 @@ pub fn interpret_move(words: &[u32], from: &[u8], to: &[u8], directory: bool) ->
     }
 }
 
+/// The row behind a path.
+pub(crate) fn row(words: &[u32], path: &[u8]) -> u32 {
+    let image = Words(words);
+    image.row_from(image.header(at::START), path)
+}
+
 struct Words<'w>(&'w [u32]);
 
 impl Words<'_> {

@@ -45,6 +45,7 @@ pub mod has {
     pub const DNS: u32 = 64;
     pub const SYSCALL: u32 = 128;
     pub const FILE_SOURCES: u32 = 512;
+    pub const ALIASES: u32 = 1024;
 }
 
 pub const ROW_CLASS_MASK: u32 = 0x00ff_ffff;

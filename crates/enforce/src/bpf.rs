@@ -5,7 +5,7 @@ mod directory;
 mod slots;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -14,8 +14,11 @@ use std::{
     time::Duration,
 };
 
-use ruleset::RuleSet;
-use sensor::{Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring, Sensor, Then};
+use ruleset::{HardLinked, RuleSet};
+use sensor::{
+    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
+    Sensor, Then,
+};
 use wire::{RecordKind, Visibility};
 
 use self::{demands::demands, directory::Directory, slots::SlotNumbers};
@@ -52,6 +55,7 @@ struct Image {
     number: u32,
     users: usize,
     demands: Vec<Demand>,
+    aliases: Vec<Alias>,
 }
 
 impl BpfEnforcer {
@@ -142,9 +146,15 @@ impl BpfEnforcer {
             .map_err(|error| too_large(error.to_string()))?;
         let number = self.next_image;
         self.next_image = self.next_image.checked_add(1).unwrap_or(1);
+        let aliases = aliases(&compiled, rules);
+        if let Err(error) = self.sensor.write_aliases(number, &aliases) {
+            self.sensor.retire_image(region);
+            return Err(too_large(format!("its hard links cannot be kept in mind: {error}")));
+        }
         self.write_directory(|d| d.image_made(number, rules));
-        self.images
-            .insert(Arc::clone(rules), Image { region, number, users: 1, demands: demands(rules) });
+        let demands = demands(rules);
+        let image = Image { region, number, users: 1, demands, aliases };
+        self.images.insert(Arc::clone(rules), image);
         Ok((region, number))
     }
 
@@ -155,6 +165,7 @@ impl BpfEnforcer {
             && let Some(image) = self.images.remove(rules)
         {
             self.sensor.retire_image(image.region);
+            self.sensor.erase_aliases(image.number, &image.aliases);
             self.write_directory(|d| d.image_gone(image.number));
             self.detach_idle(image.demands);
         }
@@ -344,6 +355,22 @@ impl Enforcer for BpfEnforcer {
         self.follow_visibility();
         Ok(())
     }
+}
+
+/// The objects that rules mean by the names of the image and that have further hard links.
+fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
+    let mut known: BTreeMap<(u32, u64), Alias> = BTreeMap::new();
+    for linked in &rules.hard_linked {
+        let HardLinked { device, inode, path } = linked;
+        let unknown = Alias { device: *device, inode: *inode, rows: [0; ALIAS_ROWS] };
+        let alias = known.entry((*device, *inode)).or_insert(unknown);
+        let row = image.row(path);
+        match alias.rows.iter_mut().find(|kept| **kept == 0 || **kept == row) {
+            Some(kept) => *kept = row,
+            None => tracing::warn!(path, "rules mean more names of this file than are compared"),
+        }
+    }
+    known.into_values().collect()
 }
 
 /// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.

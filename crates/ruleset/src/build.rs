@@ -18,6 +18,8 @@ pub struct WantedLinks {
     pub files: BTreeSet<PathObject>,
     /// Paths of `fromSource`.
     pub sources: BTreeSet<String>,
+    /// Objects, of either kind, that a rule blocks: their further hard links matter.
+    pub blocked: BTreeSet<PathObject>,
 }
 
 /// What the link resolver must look at to fill [`Links`] for these policies.
@@ -26,6 +28,9 @@ pub fn wanted_links<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Wante
     for spec in policies.into_iter().map(|policy| &policy.spec) {
         wanted.processes.extend(spec.process.iter().map(|rule| rule.object.clone()));
         wanted.files.extend(spec.file.iter().map(|rule| rule.object.clone()));
+        let blocked = spec.process.iter().chain(&spec.file);
+        let blocked = blocked.filter(|rule| rule.attributes.action == policy::Action::Block);
+        wanted.blocked.extend(blocked.map(|rule| rule.object.clone()));
         let sources = (spec.process.iter().chain(&spec.file).flat_map(|rule| &rule.sources))
             .chain(spec.protocols.iter().flat_map(|rule| &rule.sources))
             .chain(spec.dns.iter().flat_map(|rule| &rule.sources))
@@ -67,6 +72,7 @@ pub fn build<'p>(
         postures,
         // Left out where nothing asks for it, so that more workloads have equal rule sets.
         multicall: if executables_matter { links.multicall.clone() } else { BTreeSet::new() },
+        hard_linked: links.hard_linked.clone(),
     }
 }
 

@@ -63,6 +63,18 @@ pub struct RuleSet {
     pub postures: Postures,
     /// Multi-call binaries of the root filesystem, by canonical path (such as `/bin/busybox`).
     pub multicall: BTreeSet<String>,
+    /// Objects of `Block` rules that have other names too. [`crate::decide`] judges names and does not look at it.
+    pub hard_linked: BTreeSet<HardLinked>,
+}
+
+/// A file with several hard links, one of which a rule means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HardLinked {
+    /// As the kernel keeps it: the major number above the lowest twenty bits.
+    pub device: u32,
+    pub inode: u64,
+    /// The canonical path that the rule means.
+    pub path: String,
 }
 
 /// Index into [`RuleSet::rules`].
@@ -160,6 +172,9 @@ pub struct Links {
     pub sources: BTreeMap<String, BTreeSet<SubjectPath>>,
     /// Multi-call binaries by canonical path.
     pub multicall: BTreeSet<String>,
+    /// Files that `Block` rules mean and that have further hard links. Multi-call binaries are not among them: their
+    /// hard links are applets.
+    pub hard_linked: BTreeSet<HardLinked>,
 }
 
 /// One attempt to do something, as [`crate::decide`] judges it.

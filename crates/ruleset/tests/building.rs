@@ -71,6 +71,7 @@ fn alpine() -> Links {
             BTreeSet::from(["/bin/busybox//cat".to_owned()]),
         )]),
         multicall: BTreeSet::from(["/bin/busybox".to_owned()]),
+        hard_linked: BTreeSet::new(),
     }
 }
 

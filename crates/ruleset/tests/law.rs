@@ -29,7 +29,7 @@ fn set<const N: usize>(rules: [Rule; N]) -> RuleSet {
         network: Posture::Block,
         capabilities: Posture::Block,
     };
-    RuleSet { rules: rules.into(), postures, multicall: BTreeSet::new() }
+    RuleSet { rules: rules.into(), postures, ..RuleSet::default() }
 }
 
 fn rule(action: Action, object: Object) -> Rule {

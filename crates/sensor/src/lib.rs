@@ -3,6 +3,7 @@
 //! The only crate that knows libbpf, and the only one of the product with `unsafe` code: mappings of the arena and
 //! the slots that the programs read while we write.
 
+mod aliases;
 mod arena;
 mod cgroups;
 mod demand;
@@ -16,6 +17,7 @@ mod rings;
 mod shared;
 mod signatures;
 
+pub use aliases::{ALIAS_ROWS, Alias};
 pub use arena::{ARENA_WORDS, ArenaFull, Region};
 pub use demand::Demand;
 pub use load::{LoadError, Loaded, Options, Sensor};

@@ -6,6 +6,7 @@ use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
 use wire::Visibility;
 
 use crate::{
+    aliases::{self, Alias},
     arena::{ARENA_WORDS, Arena, ArenaFull, Region},
     demand::{Demand, OnDemand, is_on_demand, missing},
     observers::{Observers, observes},
@@ -87,6 +88,7 @@ pub struct Sensor {
     calls: Mapping,
     cgroups: MapHandle,
     own_places: MapHandle,
+    aliases: MapHandle,
     map_ids: Vec<u32>,
     /// What the agent asked to protect, and what the kernel knows of it.
     own: Vec<PathBuf>,
@@ -154,6 +156,7 @@ impl Sensor {
             settings: maps.mapping("settings", size_of::<Settings>())?,
             calls: maps.mapping("calls", size_of::<Calls>())?,
             own_places: maps.take("own_places")?,
+            aliases: maps.take("aliases")?,
             cgroups: maps.take("cgroups")?,
             alerts: maps.take("alerts")?,
             programs: maps.take("programs")?,
@@ -270,6 +273,16 @@ impl Sensor {
     /// Copies an image into the arena; no slot points at it yet.
     pub fn write_image(&mut self, words: &[u32]) -> Result<Region, ArenaFull> {
         self.arena.write(words)
+    }
+
+    /// Tells of the objects with further hard links that an image's rules mean. All or none.
+    pub fn write_aliases(&self, image: u32, known: &[Alias]) -> Result<(), libbpf_rs::Error> {
+        aliases::write(&self.aliases, image, known)
+    }
+
+    /// Forgets them, once no slot points at the image.
+    pub fn erase_aliases(&self, image: u32, known: &[Alias]) {
+        aliases::erase(&self.aliases, image, known);
     }
 
     /// Gives an image's room back, once no slot points at it.

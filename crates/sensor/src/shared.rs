@@ -27,6 +27,10 @@ pub(crate) struct Slot {
     generation: AtomicU32,
     entered: AtomicU16,
     visible: AtomicU16,
+    /// Filled by the programs, as is `mounted`.
+    mounts: AtomicU64,
+    mounted: AtomicU32,
+    reserved: AtomicU32,
 }
 
 /// `struct settings`
@@ -186,6 +190,8 @@ impl Slot {
     pub(crate) fn begin(&self, generation: u32) {
         self.image.store(0, Ordering::Release);
         self.entered.store(0, Ordering::Release);
+        self.mounts.store(0, Ordering::Release);
+        self.mounted.store(0, Ordering::Release);
         self.show(0);
         self.generation.store(generation, Ordering::Release);
     }

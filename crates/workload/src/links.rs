@@ -17,16 +17,18 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use policy::PathObject;
-use ruleset::{Links, WantedLinks};
+use ruleset::{HardLinked, Links, WantedLinks};
 use tracing::warn;
 
 use self::{
+    hard::Search,
     multicall::Multicall,
     pattern::{Pattern, escape},
     walk::Walk,
 };
 use crate::root::Root;
 
+mod hard;
 mod multicall;
 mod pattern;
 mod walk;
@@ -74,8 +76,33 @@ pub fn resolve_links_within(root: &Root, wanted: &WantedLinks, budget: Budget) -
     if resolver.exhausted {
         warn!("patterns match in too many places; they cover the links that were found until then");
     }
-    links.multicall = resolver.multicall.into_binaries();
+    let multicall = resolver.multicall;
+    links.hard_linked = hard_linked(root, wanted, &links, &multicall, budget);
+    links.multicall = multicall.into_binaries();
     links
+}
+
+/// What rules block and can be reached by further hard links.
+fn hard_linked(
+    root: &Root,
+    wanted: &WantedLinks,
+    links: &Links,
+    multicall: &Multicall,
+    budget: Budget,
+) -> BTreeSet<HardLinked> {
+    let mut search = Search::new(root, multicall, budget);
+    let mut objects: Vec<_> = wanted.blocked.iter().collect();
+    objects.extend(wanted.blocked.iter().filter_map(|object| links.objects.get(object)).flatten());
+    objects.sort_by_key(|object| effort(object));
+    for object in objects {
+        search.object(object);
+    }
+    if search.exhausted {
+        warn!(
+            "rules block too many files to look at each; some may be reached by further hard links"
+        );
+    }
+    search.found
 }
 
 /// What needs little is not to go without because of what needs much.
@@ -85,6 +112,15 @@ fn effort(object: &PathObject) -> u8 {
         PathObject::Directory { .. } => 1,
         PathObject::Pattern(pattern) if !pattern.contains("**") => 2,
         PathObject::Pattern(_) => 3,
+    }
+}
+
+impl Budget {
+    /// False if that is too much.
+    fn spend(&mut self, entries: usize) -> bool {
+        let left = self.entries.checked_sub(entries);
+        self.entries = left.unwrap_or(0);
+        left.is_some() && self.until.is_none_or(|until| Instant::now() < until)
     }
 }
 
@@ -98,10 +134,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     /// False if that is too much.
     fn spend(&mut self, entries: usize) -> bool {
-        let left = self.budget.entries.checked_sub(entries);
-        self.budget.entries = left.unwrap_or(0);
-        let in_time = self.budget.until.is_none_or(|until| Instant::now() < until);
-        self.exhausted |= left.is_none() || !in_time;
+        self.exhausted |= !self.budget.spend(entries);
         !self.exhausted
     }
 

@@ -32,6 +32,7 @@ pub fn rule_set() -> impl Strategy<Value = RuleSet> {
                 rules: rules.into_iter().collect(),
                 postures,
                 multicall: binaries.into_iter().map(str::to_owned).collect(),
+                ..RuleSet::default()
             }
         },
     )
@@ -65,7 +66,7 @@ pub fn crowded_rule_set() -> impl Strategy<Value = RuleSet> {
         |(rules, postures)| RuleSet {
             rules: rules.into_iter().map(|rule| Rule { source: None, ..rule }).collect(),
             postures,
-            multicall: BTreeSet::new(),
+            ..RuleSet::default()
         },
     )
 }

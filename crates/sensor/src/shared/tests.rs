@@ -9,7 +9,10 @@ use libbpf_rs::btf::{
 use wire::{HEAD_SIZE, Operation, Record, RecordKind, VERSION};
 
 use super::{SLOTS, Settings, Slot};
-use crate::{arena::ARENA_WORDS, objects::OBJECTS};
+use crate::{ALIAS_ROWS, arena::ARENA_WORDS, objects::OBJECTS};
+
+/// The object of one group that is compiled by itself.
+const ALONE: &str = "dns_egress";
 
 /// Every object's types, with its first group; each of them declares the shared layouts itself.
 fn objects() -> impl Iterator<Item = (&'static str, Btf<'static>)> {
@@ -60,6 +63,9 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("generation", offset_of!(Slot, generation)),
             ("entered", offset_of!(Slot, entered)),
             ("visible", offset_of!(Slot, visible)),
+            ("mounts", offset_of!(Slot, mounts)),
+            ("mounted", offset_of!(Slot, mounted)),
+            ("reserved", offset_of!(Slot, reserved)),
         ],
     );
     assert_layout(
@@ -86,6 +92,16 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("pass_unresolved", offset_of!(Settings, pass_unresolved)),
         ],
     );
+}
+
+/// `crate::aliases` writes these by hand.
+#[test]
+fn an_alias_is_found_by_inode_device_and_image() {
+    // Not every object asks for them.
+    let (_, types) = objects().find(|(object, _)| *object != ALONE).unwrap();
+    let key = [("inode", 0), ("device", 8), ("image", 12)].map(|(n, at)| (n.to_owned(), at));
+    assert_eq!(layout(&types, "alias_key"), (16, key.into()));
+    assert_eq!(layout(&types, "alias"), (4 * ALIAS_ROWS, [("rows".to_owned(), 0)].into()));
 }
 
 /// `Sensor::bind_cgroup` writes this one by hand.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
 
 use super::name;
 use crate::root::{Resolved, Root};
@@ -74,6 +74,11 @@ impl Multicall {
             }
         }
         multicall
+    }
+
+    /// Whether this is one of them, by whichever of its hard links.
+    pub(super) fn is_one(&self, stat: &Stat) -> bool {
+        self.hard_linked.contains_key(&(stat.st_dev, stat.st_ino))
     }
 
     /// Whether looking for second hard links can find any.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -46,8 +46,23 @@ impl Tree {
             processes: objects.iter().cloned().collect(),
             files: BTreeSet::new(),
             sources: sources.iter().map(|&source| source.to_owned()).collect(),
+            blocked: BTreeSet::new(),
         };
         resolve_links_within(&Root::open(self.0.path()).unwrap(), &wanted, budget)
+    }
+
+    /// The files of further hard links that are found where rules block these.
+    fn hard_linked(&self, blocked: &[PathObject], budget: Budget) -> Vec<String> {
+        let blocked = blocked.iter().cloned().collect();
+        let wanted = WantedLinks { blocked, ..WantedLinks::default() };
+        let links = resolve_links_within(&Root::open(self.0.path()).unwrap(), &wanted, budget);
+        for linked in &links.hard_linked {
+            let stat = fs::metadata(self.host_path(&linked.path)).unwrap();
+            assert_eq!(linked.inode, stat.ino());
+            let device = u64::from(linked.device >> 20) << 8 | u64::from(linked.device & 0xff);
+            assert_eq!(device, stat.dev(), "small numbers lie so in user space");
+        }
+        links.hard_linked.into_iter().map(|linked| linked.path).collect()
     }
 
     /// What a rule on `object` covers besides.
@@ -334,4 +349,43 @@ fn links_out_of_the_root_stay_in_it() {
     tree.link("/etc/shadow", "../../../../etc/passwd");
     assert_eq!(tree.covered(&path("/etc/shadow")), [path("/etc/passwd")]);
     assert!(tree.covered(&path("relative")).is_empty());
+}
+
+#[test]
+fn what_is_blocked_and_has_other_hard_links_is_found() {
+    let tree = Tree::new();
+    for file in ["/srv/vault/token", "/srv/vault/deep/key", "/srv/plain/note", "/srv/vault/alone"] {
+        tree.file(file);
+    }
+    tree.hard_link("/opt/token", "/srv/vault/token");
+    tree.hard_link("/opt/key", "/srv/vault/deep/key");
+    tree.hard_link("/opt/note", "/srv/plain/note");
+    let found = |object| tree.hard_linked(&[object], Budget::default());
+    assert_eq!(found(path("/srv/vault/token")), ["/srv/vault/token"]);
+    assert_eq!(found(dir("/srv/vault/", false)), ["/srv/vault/token"]);
+    assert_eq!(found(dir("/srv/vault/", true)), ["/srv/vault/deep/key", "/srv/vault/token"]);
+    assert_eq!(found(pattern("/srv/*/k*")), [""; 0]);
+    assert_eq!(found(pattern("/srv/**/k*")), ["/srv/vault/deep/key"]);
+    assert_eq!(found(path("/srv/vault/alone")), [""; 0]);
+    assert_eq!(found(PathObject::ExecName("token".to_owned())), [""; 0]);
+}
+
+#[test]
+fn applets_are_no_other_names_of_their_binary() {
+    let tree = busybox();
+    tree.hard_link("/bin/cat", "/bin/busybox");
+    assert_eq!(tree.hard_linked(&[path("/bin/cat")], Budget::default()), [""; 0]);
+}
+
+#[test]
+fn too_much_is_looked_at_in_part() {
+    let tree = Tree::new();
+    for number in 0..100 {
+        tree.file(&format!("/srv/{number}"));
+        tree.hard_link(&format!("/opt/{number}"), &format!("/srv/{number}"));
+    }
+    let budget = Budget { entries: 40, until: None };
+    let found = tree.hard_linked(&[dir("/srv/", true), path("/srv/99")], budget);
+    assert!((30..40).contains(&found.len()), "{}", found.len());
+    assert!(found.contains(&"/srv/99".to_owned()), "what needs little comes first");
 }

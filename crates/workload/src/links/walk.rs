@@ -252,6 +252,6 @@ fn is_kernel_directory(path: &str) -> bool {
     matches!(path, "/proc" | "/sys" | "/dev")
 }
 
-fn is_of_kernel(path: &str) -> bool {
+pub(super) fn is_of_kernel(path: &str) -> bool {
     is_kernel_directory(path) || ["/proc/", "/sys/", "/dev/"].iter().any(|it| path.starts_with(it))
 }
