@@ -22,7 +22,9 @@ __noinline int guard(struct access *a)
 		if (t.status == WALK_NO_NAME || (t.status != WALK_OK && a->guessed))
 			return 0;
 		unresolved = t.status != WALK_OK;
-		if (unresolved && settings.pass_unresolved)
+		a->lost = unresolved;
+		/* Who mounts something looks at it first. */
+		if (unresolved && (settings.pass_unresolved || a->metadata))
 			return 0;
 		row = t.row;
 	}

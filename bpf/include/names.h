@@ -32,8 +32,7 @@ static long guard_other(__u32 index, struct names_loop *l)
 }
 
 /* The names that were not used. `a` is in the task's scratch memory. */
-static __always_inline int guard_others(const struct subject *s, struct scratch *scratch,
-					const struct alias *alias)
+static __always_inline int guard_others(__u64 namespace, struct scratch *scratch, const struct alias *alias)
 {
 	struct access *a = &scratch->access;
 	a->other = 1;
@@ -43,9 +42,9 @@ static __always_inline int guard_others(const struct subject *s, struct scratch 
 			if (a->row && guard(a))
 				return -EACCES;
 		}
-	if (!s->mounts)
+	if (!namespace)
 		return 0;
-	struct names_loop l = { .scratch = scratch, .namespace = s->mounts, .used = a->mnt };
+	struct names_loop l = { .scratch = scratch, .namespace = namespace, .used = a->mnt };
 	a->row = 0;
 	a->guessed = 1;
 	begin_mounts(&l.mounts, number(FIELD(struct dentry, a->dentry, d_sb)));
@@ -59,14 +58,15 @@ static __always_inline int guard_names(const struct subject *s, struct access *a
 	if (guard(a))
 		return -EACCES;
 	const struct alias *alias = alias_of(s->base, s->image, (const struct inode *)a->owner);
-	if (!alias && !s->mounts)
+	__u64 namespace = a->lost ? slots[s->label->slot & SLOT_MASK].mounts : s->mounts;
+	if (!alias && !namespace)
 		return 0;
 	struct scratch *scratch = bpf_task_storage_get(&scratches, s->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!scratch)
 		return -EACCES;
 	if (a != &scratch->access)
 		scratch->access = *a;
-	return guard_others(s, scratch, alias);
+	return guard_others(namespace, scratch, alias);
 }
 
 /* A change of an open file by a call that asks for no permission to write. */

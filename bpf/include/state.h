@@ -211,7 +211,7 @@ struct access {
 	__u32 row;       /* of the object's path, if the caller knows it; else 0 */
 	__u32 handed;    /* HANDED_*: opened by somebody else */
 	__u32 other;     /* not by the name that was used: only what a rule denies counts */
-	__u32 reserved;
+	__u32 lost;      /* out: its way to the root is not known */
 	__u16 operation;
 	__u16 alerted;   /* out: something was reported */
 };
