@@ -44,57 +44,74 @@ static __always_inline bool is_script(const __u8 *file)
 	return file[0] == '#' && file[1] == '!';
 }
 
-/* A program that is about to run, and the names by which it is not called. */
-struct program {
+struct exec_loop {
+	struct scratch *scratch;
 	struct plan_query q;
-	struct target t;
-	struct mounts mounts;
-	__u64 namespace;
-	__u64 used;
-	__u32 source;
 };
 
 /* Whether a rule denies to run what has this row. */
-static __always_inline bool forbids_program(struct program *p, __u32 row)
+static __always_inline bool forbids_program(struct plan_query *q, __u32 row, __u32 source)
 {
-	p->q.found = 0;
-	p->q.outcome = 0;
-	p->q.plan = match_plan(p->q.base, IMAGE_AT_EXEC, match_class(p->q.base, row), p->source);
-	judge(&p->q);
-	return denied_by_rule(&p->q);
+	q->found = 0;
+	q->outcome = 0;
+	q->plan = match_plan(q->base, IMAGE_AT_EXEC, match_class(q->base, row), source);
+	judge(q);
+	return denied_by_rule(q);
 }
 
-static long exec_through(__u32 index, struct program *p)
+static long exec_through(__u32 index, struct exec_loop *l)
 {
-	__u64 mount = next_mount(&p->mounts);
-	if (!mount)
+	struct elsewhere *e = &l->scratch->elsewhere;
+	__u64 mnt;
+	if (!next_elsewhere(e, &mnt))
 		return 1;
-	__u64 mnt = vfsmount_of(mount);
-	if (mnt == p->used || number(FIELD(struct mount, mount, mnt_ns)) != p->namespace)
+	if (!mnt)
 		return 0;
-	p->t.mnt = mnt;
-	if (executable(&p->t, 1) != WALK_OK || !p->t.row)
+	e->target.mnt = mnt;
+	if (executable(&e->target, 1) != WALK_OK || !e->target.row)
 		return 0;
-	return forbids_program(p, p->t.row);
+	return forbids_program(&l->q, e->target.row, e->source);
 }
 
-/* Whether a rule means it by another name; tells which in `q`. `namespace`: where it may have such; 0: nowhere. */
-static __always_inline bool forbidden_elsewhere(struct plan_query *q, const struct target *t,
-						const struct alias *alias, __u64 namespace, __u32 source)
+/*
+ * Whether a rule means a program by a name that was not used; tells which in the query. `namespace`: where the program
+ * may have such; 0: nowhere.
+ */
+static __always_inline bool forbidden_elsewhere(struct exec_loop *l, const struct alias *alias, __u64 namespace)
 {
-	struct program p = { .q = *q, .t = *t, .namespace = namespace, .used = t->mnt, .source = source };
+	struct elsewhere *e = &l->scratch->elsewhere;
 	if (alias)
 		for (int i = 0; i < ALIAS_ROWS; i++)
-			if (alias->rows[i] && forbids_program(&p, alias->rows[i])) {
-				*q = p.q;
+			if (alias->rows[i] && forbids_program(&l->q, alias->rows[i], e->source))
 				return true;
-			}
 	if (!namespace)
 		return false;
-	begin_mounts(&p.mounts, number(FIELD(struct dentry, t->dentry, d_sb)));
-	bpf_loop(MOUNTS_MAX, exec_through, &p, 0);
-	*q = p.q;
-	return denied_by_rule(q);
+	begin_elsewhere(e, e->target.dentry, namespace);
+	e->used = e->target.mnt;
+	bpf_loop(MOUNTS_MAX, exec_through, l, 0);
+	return denied_by_rule(&l->q);
+}
+
+/* Judges by the name that was used, then by all others. */
+static __always_inline void judge_program(struct exec_loop *l, struct label *label, __u32 image, __u32 row,
+					  const struct inode *inode, __u64 namespace)
+{
+	struct plan_query *q = &l->q;
+	__u32 base = q->base;
+	__u32 source = current_source(label, base, image);
+	q->plan = match_plan(base, IMAGE_AT_EXEC, row ? match_class(base, row) : 0, source);
+	q->facts = facts(bpf_get_current_task_btf(), inode);
+	judge(q);
+	const struct alias *alias = alias_of(base, image, inode);
+	if (denies(q) || (!alias && !namespace))
+		return;
+	__u32 found = q->found, outcome = q->outcome, rule = q->rule;
+	l->scratch->elsewhere.source = source;
+	if (forbidden_elsewhere(l, alias, namespace))
+		return;
+	q->found = found;
+	q->outcome = outcome;
+	q->rule = rule;
 }
 
 /* Notes what the task is about to become, and judges whether it may. */
@@ -102,54 +119,53 @@ __noinline int guard_exec(__u64 program, __u32 base, __u32 image, __u64 namespac
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
-	struct file *file = FIELD(struct linux_binprm, program, file);
-	struct target t = {
-		.base = base,
-		.dentry = (__u64)FIELD(struct file, file, f_path.dentry),
-		.mnt = (__u64)FIELD(struct file, file, f_path.mnt),
+	struct exec_loop l = {
+		.scratch = bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE),
+		.q = { .base = base, .context = program },
 	};
+	struct file *file = FIELD(struct linux_binprm, program, file);
 	if (!label)
 		return 0;
-	executable(&t, 1);
-	label->next_source = source_of_row(base, t.row);
+	if (!l.scratch)
+		return -EACCES;
+	struct target *t = &l.scratch->elsewhere.target;
+	t->base = base;
+	t->prefix = 0;
+	t->dentry = (__u64)FIELD(struct file, file, f_path.dentry);
+	t->mnt = (__u64)FIELD(struct file, file, f_path.mnt);
+	executable(t, 1);
+	label->next_source = source_of_row(base, t->row);
 	label->next_image = image;
 	if (!word(base + IMAGE_AT_EXEC))
 		return 0;
 
 	struct inode *inode = FIELD(struct file, file, f_inode);
-	struct plan_query q = { .base = base, .context = program };
+	struct plan_query *q = &l.q;
+	bool lost = t->status == WALK_UNRESOLVED;
 	__u32 rule;
-	if (t.status == WALK_UNRESOLVED) {
+	if (lost) {
 		if (settings.pass_unresolved)
 			return 0;
-		q.outcome = STEP_DENY;
-		q.rule = RULE_UNRESOLVED;
+		q->outcome = STEP_DENY;
+		q->rule = RULE_UNRESOLVED;
 	} else {
-		q.plan = match_plan(base, IMAGE_AT_EXEC, t.row ? match_class(base, t.row) : 0,
-				    current_source(label, base, image));
-		q.facts = facts(task, inode);
-		judge(&q);
-		const struct alias *alias = alias_of(base, image, inode);
-		struct plan_query other = q;
-		if (!denies(&q) && (alias || namespace) &&
-		    forbidden_elsewhere(&other, &t, alias, namespace, label->source))
-			q = other;
+		judge_program(&l, label, image, t->row, inode, namespace);
 	}
-	if (!alerts_of(&q, &rule))
+	if (!alerts_of(q, &rule))
 		return 0;
-	int denied = denies(&q) ? -EACCES : 0;
+	int denied = denies(q) ? -EACCES : 0;
 	struct report *r = new_report(RECORD_ALERT, OP_EXEC, image);
 	if (!r)
 		return denied;
-	r->dentry = t.dentry;
-	r->mnt = t.mnt;
+	r->dentry = (__u64)FIELD(struct file, file, f_path.dentry);
+	r->mnt = (__u64)FIELD(struct file, file, f_path.mnt);
 	r->bprm = program;
 	r->args_max = MESSAGE_ARGS - 1;
 	r->rule = rule;
 	r->result = denied;
 	r->owner = FIELD(struct inode, inode, i_uid.val);
 	r->detail[0] = FIELD(struct linux_binprm, program, argc);
-	if (t.status == WALK_UNRESOLVED)
+	if (lost)
 		r->flags = RECORD_UNRESOLVED;
 	report();
 	return denied;

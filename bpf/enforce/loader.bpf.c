@@ -7,11 +7,10 @@
  * and of rules on folders and patterns only where the program is a loader. A rule that names the very file holds
  * whoever maps it.
  */
-#include "judge.h"
+#include "guard.h"
 #include "known.h"
 #include "mapped.h"
 #include "mount_chain.h"
-#include "report.h"
 
 /* Which applet a loader's program will become is not known where options of the loader's own come first. */
 static __always_inline bool applet_is_untold(const struct label *label)
@@ -49,58 +48,56 @@ static __always_inline bool forbids(struct plan_query *q, const struct label *la
 	return q->outcome & STEP_NAMED || label->marks & LABEL_LOADER;
 }
 
-/* What is mapped, by whom, and where else it may lie. */
-struct mapping {
+struct load_loop {
+	struct scratch *scratch;
 	struct plan_query q;
-	struct target t;
-	struct mounts mounts;
-	__u64 namespace;
-	__u64 used;
-	__u32 source;
-	__u32 caller;
 };
 
-static __always_inline bool forbids_row(struct mapping *m, const struct label *label, __u32 row)
+/* Asks for the mapping program, and for the one that executed it. */
+static __always_inline bool forbids_row(struct load_loop *l, const struct label *label, __u32 row)
 {
-	__u32 class = row ? match_class(m->q.base, row) : 0;
-	if (forbids(&m->q, label, class, m->source))
+	struct elsewhere *e = &l->scratch->elsewhere;
+	__u32 class = row ? match_class(l->q.base, row) : 0;
+	if (forbids(&l->q, label, class, e->source))
 		return true;
-	return m->caller != m->source && forbids(&m->q, label, class, m->caller);
+	return e->caller != e->source && forbids(&l->q, label, class, e->caller);
 }
 
-static long load_through(__u32 index, struct mapping *m)
+static long load_through(__u32 index, struct load_loop *l)
 {
-	__u64 mount = next_mount(&m->mounts);
-	if (!mount)
-		return 1;
-	__u64 mnt = vfsmount_of(mount);
+	struct elsewhere *e = &l->scratch->elsewhere;
 	struct label *label = bpf_task_storage_get(&labels, bpf_get_current_task_btf(), 0, 0);
-	if (!label || mnt == m->used || number(FIELD(struct mount, mount, mnt_ns)) != m->namespace)
+	__u64 mnt;
+	if (!label || !next_elsewhere(e, &mnt))
+		return 1;
+	if (!mnt)
 		return 0;
-	m->t.mnt = mnt;
-	if (resolve(&m->t) != WALK_OK)
+	e->target.mnt = mnt;
+	if (resolve(&e->target) != WALK_OK)
 		return 0;
-	return forbids_row(m, label, m->t.row);
+	e->denied = forbids_row(l, label, e->target.row);
+	return e->denied;
 }
 
 /* Whether a rule means it by a name that it was not mapped by. */
-static __always_inline bool forbidden_elsewhere_too(struct mapping *m, const struct access *a, const struct label *label,
-						    __u64 namespace)
+static __always_inline bool forbidden_to_load(struct load_loop *l, const struct access *a, const struct label *label,
+					      __u64 namespace)
 {
+	struct elsewhere *e = &l->scratch->elsewhere;
 	const struct alias *alias = alias_of(a->base, a->image, (const struct inode *)a->owner);
 	if (alias)
 		for (int i = 0; i < ALIAS_ROWS; i++)
-			if (alias->rows[i] && forbids_row(m, label, alias->rows[i]))
+			if (alias->rows[i] && forbids_row(l, label, alias->rows[i]))
 				return true;
 	if (!namespace)
 		return false;
-	m->t.base = a->base;
-	m->t.dentry = a->dentry;
-	m->namespace = namespace;
-	m->used = a->mnt;
-	begin_mounts(&m->mounts, number(FIELD(struct dentry, a->dentry, d_sb)));
-	bpf_loop(MOUNTS_MAX, load_through, m, 0);
-	return m->q.outcome & STEP_DENY;
+	begin_elsewhere(e, a->dentry, namespace);
+	e->used = a->mnt;
+	e->target.base = a->base;
+	e->target.dentry = a->dentry;
+	e->target.prefix = 0;
+	bpf_loop(MOUNTS_MAX, load_through, l, 0);
+	return e->denied;
 }
 
 /* 0 or a negative errno for mapping a file as a program; reports. `namespace`: where it may have other names, or 0. */
@@ -112,25 +109,31 @@ __noinline int guard_load(struct access *a, __u64 namespace)
 		return 0;
 	const struct inode *inode = (const struct inode *)a->owner;
 	/* What it will be called with is not known: no list of arguments is met. */
-	struct mapping m = { .q = { .base = a->base, .facts = facts(task, inode) } };
+	struct load_loop l = {
+		.scratch = bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE),
+		.q = { .base = a->base, .facts = facts(task, inode) },
+	};
 	__u32 row;
+	if (!l.scratch)
+		return -EACCES;
 	bool told = mapped_row(a, label, &row);
 	if (told) {
-		m.source = current_source(label, a->base, a->image);
-		m.caller = label->caller_image == a->image ? label->caller : m.source;
-		if (!forbids_row(&m, label, row) && !forbidden_elsewhere_too(&m, a, label, namespace))
+		struct elsewhere *e = &l.scratch->elsewhere;
+		e->source = current_source(label, a->base, a->image);
+		e->caller = label->caller_image == a->image ? label->caller : e->source;
+		if (!forbids_row(&l, label, row) && !forbidden_to_load(&l, a, label, namespace))
 			return 0;
 	} else {
 		if (!(label->marks & LABEL_LOADER))
 			return 0;
-		m.q.rule = RULE_UNRESOLVED;
+		l.q.rule = RULE_UNRESOLVED;
 	}
 	struct report *r = new_report(RECORD_ALERT, OP_LOAD, a->image);
 	if (!r)
 		return -EACCES;
 	r->dentry = a->dentry;
 	r->mnt = a->mnt;
-	r->rule = m.q.rule;
+	r->rule = l.q.rule;
 	r->result = -EACCES;
 	r->owner = BPF_CORE_READ(inode, i_uid.val);
 	r->flags = told ? 0 : RECORD_UNRESOLVED;
@@ -150,6 +153,20 @@ static __always_inline bool runs(struct task_struct *task, const struct inode *i
 	return number(BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_inode)) == (__u64)inode;
 }
 
+static __always_inline int load(const struct subject *s, const struct path *path, __u32 row)
+{
+	struct scratch *scratch = new_access(s, OP_LOAD);
+	if (!scratch)
+		return -EACCES;
+	struct access *a = &scratch->access;
+	struct dentry *dentry = path->dentry;
+	a->dentry = (__u64)dentry;
+	a->mnt = (__u64)path->mnt;
+	a->owner = (__u64)BPF_CORE_READ(dentry, d_inode);
+	a->row = row;
+	return guard_load(a, s->mounts) ? -EACCES : 0;
+}
+
 SEC("lsm/mmap_file")
 int BPF_PROG(on_load, struct file *file, unsigned long asked, unsigned long prot, unsigned long flags, int ret)
 {
@@ -161,19 +178,13 @@ int BPF_PROG(on_load, struct file *file, unsigned long asked, unsigned long prot
 	struct dentry *dentry = file->f_path.dentry;
 	if (unlinked(dentry) || runs(s.task, dentry->d_inode))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)file->f_path.mnt,
-		.owner = (__u64)dentry->d_inode,
-		.row = known_row(&s, dentry, file->f_path.mnt),
-	};
-	if (no_plan(&s, IMAGE_AT_EXEC, a.row, dentry->d_inode) && !(word(s.base + a.row) & ROW_MULTICALL) &&
+	__u32 row = known_row(&s, dentry, file->f_path.mnt);
+	if (no_plan(&s, IMAGE_AT_EXEC, row, dentry->d_inode) && !(word(s.base + row) & ROW_MULTICALL) &&
 	    (s.label->caller_image != s.image ||
-	     !match_plan(s.base, IMAGE_AT_EXEC, match_class(s.base, a.row), s.label->caller)))
+	     !match_plan(s.base, IMAGE_AT_EXEC, match_class(s.base, row), s.label->caller)))
 		return 0;
-	return guard_load(&a, s.mounts) ? -EACCES : 0;
+	struct path path = { file->f_path.mnt, dentry };
+	return load(&s, &path, row);
 }
 
 /* What was mapped for reading becomes a program later. */
@@ -190,12 +201,5 @@ int BPF_PROG(on_load_later, struct vm_area_struct *vma, unsigned long asked, uns
 	struct inode *inode = BPF_CORE_READ(path.dentry, d_inode);
 	if (probed_unlinked(path.dentry) || runs(s.task, inode))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)path.dentry,
-		.mnt = (__u64)path.mnt,
-		.owner = (__u64)inode,
-	};
-	return guard_load(&a, s.mounts) ? -EACCES : 0;
+	return load(&s, &path, 0);
 }

@@ -15,16 +15,20 @@ static __always_inline bool reshapes(struct subject *s)
 /* A place that something comes upon: that is a change of it, and of all that is below. */
 __noinline int covers(__u64 dentry, __u64 mnt, __u32 base, __u32 image)
 {
-	struct access a = {
-		.base = base,
-		.image = image,
-		.dentry = dentry,
-		.mnt = mnt,
-		.owner = (__u64)FIELD(struct dentry, dentry, d_inode),
-		.change = 1,
-		.operation = OP_MOUNT,
-	};
-	if (guard(&a))
+	struct scratch *scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+						       BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!scratch)
+		return -EACCES;
+	struct access *a = &scratch->access;
+	__builtin_memset(a, 0, sizeof(*a));
+	a->base = base;
+	a->image = image;
+	a->dentry = dentry;
+	a->mnt = mnt;
+	a->owner = (__u64)FIELD(struct dentry, dentry, d_inode);
+	a->change = 1;
+	a->operation = OP_MOUNT;
+	if (guard(a))
 		return -EACCES;
 	struct target t = { .base = base, .dentry = dentry, .mnt = mnt, .prefix = 1 };
 	resolve(&t);

@@ -10,6 +10,22 @@ static __always_inline bool is_old(const struct inode *inode)
 	return bpf_map_lookup_elem(&old_files, &file) || settings.old_beyond == settings.look;
 }
 
+static __always_inline struct scratch *used(const struct subject *s, const struct path *path, __u32 flags,
+					    __u16 operation)
+{
+	struct scratch *scratch = new_access(s, operation);
+	if (!scratch)
+		return NULL;
+	struct access *a = &scratch->access;
+	struct dentry *dentry = path->dentry;
+	a->dentry = (__u64)dentry;
+	a->mnt = (__u64)path->mnt;
+	a->owner = (__u64)BPF_CORE_READ(dentry, d_inode);
+	a->handed = HANDED_NOW;
+	a->flags = flags;
+	return scratch;
+}
+
 /* 0 or a negative errno for reading or changing an open file. */
 static __always_inline int guard_use(const struct path *path, bool reads, bool changes, __u32 flags,
 				     __u16 operation)
@@ -20,21 +36,16 @@ static __always_inline int guard_use(const struct path *path, bool reads, bool c
 	if (!is_old(inode) || !governed(&s) || probed_unlinked(dentry) ||
 	    from_outside(s.task, (__u64)path->mnt))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)path->mnt,
-		.owner = (__u64)inode,
-		.change = 1,
-		.handed = HANDED_NOW,
-		.flags = flags,
-		.operation = operation,
-	};
-	if (changes && guard_names(&s, &a))
+	struct scratch *scratch = used(&s, path, flags, operation);
+	if (!scratch)
 		return -EACCES;
-	a.change = 0;
-	return reads && guard_names(&s, &a) ? -EACCES : 0;
+	scratch->access.change = 1;
+	if (changes && guard_names(&s, scratch))
+		return -EACCES;
+	if (!reads)
+		return 0;
+	scratch = used(&s, path, flags, operation);
+	return !scratch || guard_names(&s, scratch) ? -EACCES : 0;
 }
 
 SEC("lsm/file_permission")

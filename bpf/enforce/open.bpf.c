@@ -4,6 +4,20 @@
 #include "names.h"
 #include "own_open.h"
 
+static __always_inline struct scratch *opened(const struct subject *s, struct file *file, __u32 row)
+{
+	struct scratch *scratch = new_access(s, OP_OPEN);
+	if (!scratch)
+		return NULL;
+	struct access *a = &scratch->access;
+	a->dentry = (__u64)file->f_path.dentry;
+	a->mnt = (__u64)file->f_path.mnt;
+	a->owner = (__u64)file->f_inode;
+	a->row = row;
+	a->flags = file->f_flags;
+	return scratch;
+}
+
 SEC("lsm/file_open")
 int BPF_PROG(on_open, struct file *file, int ret)
 {
@@ -24,27 +38,23 @@ int BPF_PROG(on_open, struct file *file, int ret)
 		return 0;
 	if (!word(s.base + IMAGE_AT_READ))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)file->f_path.mnt,
-		.owner = (__u64)file->f_inode,
-		.row = known_row(&s, dentry, file->f_path.mnt),
-		.operation = OP_OPEN,
-		.flags = flags,
-	};
-	if (!(flags & (O_WRONLY | O_RDWR | O_TRUNC)) && no_plan(&s, IMAGE_AT_READ, a.row, file->f_inode))
+	__u32 row = known_row(&s, dentry, file->f_path.mnt);
+	if (!(flags & (O_WRONLY | O_RDWR | O_TRUNC)) && no_plan(&s, IMAGE_AT_READ, row, file->f_inode))
 		return 0;
 	if (flags & (O_WRONLY | O_RDWR | O_TRUNC)) {
-		a.change = 1;
-		if (guard_names(&s, &a))
+		struct scratch *scratch = opened(&s, file, row);
+		if (!scratch)
 			return -EACCES;
-		if (a.alerted)
+		scratch->access.change = 1;
+		if (guard_names(&s, scratch))
+			return -EACCES;
+		if (scratch->access.alerted)
 			return 0;
-		a.change = 0;
 	}
-	return mode & FMODE_READ && guard_names(&s, &a) ? -EACCES : 0;
+	if (!(mode & FMODE_READ))
+		return 0;
+	struct scratch *scratch = opened(&s, file, row);
+	return !scratch || guard_names(&s, scratch) ? -EACCES : 0;
 }
 
 SEC("lsm/inode_getattr")
@@ -58,17 +68,17 @@ int BPF_PROG(on_getattr, const struct path *path, int ret)
 	struct dentry *dentry = path->dentry;
 	if (unlinked(dentry) || !word(s.base + IMAGE_AT_READ))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)path->mnt,
-		.owner = (__u64)dentry->d_inode,
-		.row = known_row(&s, dentry, path->mnt),
-		.operation = OP_GETATTR,
-		.metadata = 1,
-	};
-	if (no_plan(&s, IMAGE_AT_READ, a.row, dentry->d_inode))
+	__u32 row = known_row(&s, dentry, path->mnt);
+	if (no_plan(&s, IMAGE_AT_READ, row, dentry->d_inode))
 		return 0;
-	return guard_names(&s, &a) ? -EACCES : 0;
+	struct scratch *scratch = new_access(&s, OP_GETATTR);
+	if (!scratch)
+		return -EACCES;
+	struct access *a = &scratch->access;
+	a->dentry = (__u64)dentry;
+	a->mnt = (__u64)path->mnt;
+	a->owner = (__u64)dentry->d_inode;
+	a->row = row;
+	a->metadata = 1;
+	return guard_names(&s, scratch) ? -EACCES : 0;
 }

@@ -9,16 +9,15 @@ static __always_inline int change(const struct vfsmount *mnt, struct dentry *den
 	struct subject s = {};
 	if (!governed(&s))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)mnt,
-		.owner = (__u64)owner,
-		.change = 1,
-		.operation = operation,
-	};
-	return guard_names(&s, &a) ? -EACCES : 0;
+	struct scratch *scratch = new_access(&s, operation);
+	if (!scratch)
+		return -EACCES;
+	struct access *a = &scratch->access;
+	a->dentry = (__u64)dentry;
+	a->mnt = (__u64)mnt;
+	a->owner = (__u64)owner;
+	a->change = 1;
+	return guard_names(&s, scratch) ? -EACCES : 0;
 }
 
 /* A new name: the directory's owner counts. */
@@ -85,81 +84,78 @@ static __always_inline int judge_name(const struct subject *s, struct scratch *s
 	a->change = 1;
 	a->row = t->status == WALK_OK ? t->row : 0;
 	a->operation = operation;
-	return guard_names(s, a) ? -EACCES : 0;
+	return guard_names(s, scratch) ? -EACCES : 0;
 }
 
-struct elsewhere {
-	struct target t;
-	struct mounts mounts;
-	__u64 namespace;
-	__u32 image;
-	__u32 denied;
-};
-
-static long move_through(__u32 index, struct elsewhere *e)
+static long move_through(__u32 index, struct loop *loop)
 {
-	__u64 mount = next_mount(&e->mounts);
-	if (!mount)
+	struct elsewhere *e = &loop->scratch->elsewhere;
+	__u64 mnt;
+	if (!next_elsewhere(e, &mnt))
 		return 1;
-	if (number(FIELD(struct mount, mount, mnt_ns)) != e->namespace)
+	if (!mnt)
 		return 0;
-	e->t.mnt = vfsmount_of(mount);
-	if (resolve(&e->t) != WALK_OK)
+	e->target.mnt = mnt;
+	if (resolve(&e->target) != WALK_OK)
 		return 0;
-	__u32 rule = rule_on(e->t.base, e->t.row);
+	__u32 rule = rule_on(e->target.base, e->target.row);
 	if (rule == RULE_NONE)
 		return 0;
-	refuse_names(&e->t, e->image, rule, OP_RENAME);
+	refuse_names(&e->target, e->image, rule, OP_RENAME);
 	e->denied = 1;
 	return 1;
 }
 
 /* By other mounts of the container the object may have a name that a rule means, or lie above such names. */
-static __always_inline int move_elsewhere(const struct subject *s, struct dentry *dentry)
+__noinline int move_elsewhere(__u64 dentry, __u64 namespace, __u32 base, __u32 image)
 {
-	if (!s->mounts)
-		return 0;
-	struct elsewhere e = {
-		.t = { .dentry = number(dentry), .base = s->base, .prefix = 1 },
-		.namespace = s->mounts,
-		.image = s->image,
+	struct loop loop = {
+		.scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+						BPF_LOCAL_STORAGE_GET_F_CREATE),
 	};
-	begin_mounts(&e.mounts, number(FIELD(struct dentry, dentry, d_sb)));
-	bpf_loop(MOUNTS_MAX, move_through, &e, 0);
-	return e.denied ? -EACCES : 0;
+	if (!loop.scratch)
+		return -EACCES;
+	struct elsewhere *e = &loop.scratch->elsewhere;
+	begin_elsewhere(e, dentry, namespace);
+	e->target.dentry = dentry;
+	e->target.base = base;
+	e->target.prefix = 1;
+	e->image = image;
+	bpf_loop(MOUNTS_MAX, move_through, &loop, 0);
+	return e->denied ? -EACCES : 0;
 }
 
 /* `both`: what has the new name gets the old one. All lies in the task's scratch memory: the stack is short. */
-static __always_inline int move(const struct path *old_dir, struct dentry *old, const struct path *new_dir,
+static __always_inline int move(const struct subject *s, const struct path *old_dir, struct dentry *old, const struct path *new_dir,
 				struct dentry *new, __u16 operation, bool both)
 {
-	struct subject s = {};
-	if (!governed(&s))
-		return 0;
-	if (!word(s.base + IMAGE_AT_CHANGE) && !word(s.base + IMAGE_AT_SIGNATURES))
+	if (!word(s->base + IMAGE_AT_CHANGE) && !word(s->base + IMAGE_AT_SIGNATURES))
 		return 0;
 	struct scratch *scratch =
-		bpf_task_storage_get(&scratches, s.task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		bpf_task_storage_get(&scratches, s->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!scratch)
 		return -EACCES;
 	struct move *m = &scratch->move;
-	m->image = s.image;
+	m->image = s->image;
 	m->operation = operation;
-	if (judge_name(&s, scratch, &m->from, old_dir, old, operation) ||
-	    judge_name(&s, scratch, &m->to, new_dir, new, operation) || moved(m))
+	if (judge_name(s, scratch, &m->from, old_dir, old, operation) ||
+	    judge_name(s, scratch, &m->to, new_dir, new, operation) || moved(m))
 		return -EACCES;
 	if (!both)
 		return 0;
-	struct target from = m->to;
+	scratch->elsewhere.target = m->to;
 	m->to = m->from;
-	m->from = from;
+	m->from = scratch->elsewhere.target;
 	return moved(m) ? -EACCES : 0;
 }
 
 SEC("lsm/path_link")
 int BPF_PROG(on_link, struct dentry *old, const struct path *dir, struct dentry *dentry, int ret)
 {
-	return ret ? ret : move(dir, old, dir, dentry, OP_LINK, false);
+	struct subject s = {};
+	if (ret)
+		return ret;
+	return governed(&s) ? move(&s, dir, old, dir, dentry, OP_LINK, false) : 0;
 }
 
 SEC("lsm/path_rename")
@@ -169,13 +165,15 @@ int BPF_PROG(on_rename, const struct path *old_dir, struct dentry *old, const st
 	struct subject s = {};
 	if (ret)
 		return ret;
-	if (move(old_dir, old, new_dir, new, OP_RENAME, flags & RENAME_EXCHANGE))
-		return -EACCES;
-	if (!governed(&s) || !s.mounts)
+	if (!governed(&s))
 		return 0;
-	if (flags & RENAME_EXCHANGE && move_elsewhere(&s, new))
+	if (move(&s, old_dir, old, new_dir, new, OP_RENAME, flags & RENAME_EXCHANGE))
 		return -EACCES;
-	return move_elsewhere(&s, old);
+	if (!s.mounts)
+		return 0;
+	if (flags & RENAME_EXCHANGE && move_elsewhere(number(new), s.mounts, s.base, s.image))
+		return -EACCES;
+	return move_elsewhere(number(old), s.mounts, s.base, s.image) ? -EACCES : 0;
 }
 
 static __always_inline int alter_path(const struct path *path, __u16 operation)

@@ -6,6 +6,23 @@
 #include "judge.h"
 #include "report.h"
 
+/*
+ * Begins the access that guard() is asked about, in the task's scratch memory: stacks are short. NULL: no memory, and
+ * nobody may do what cannot be judged.
+ */
+static __always_inline struct scratch *new_access(const struct subject *s, __u16 operation)
+{
+	struct scratch *scratch = bpf_task_storage_get(&scratches, s->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!scratch)
+		return NULL;
+	struct access *a = &scratch->access;
+	__builtin_memset(a, 0, sizeof(*a));
+	a->base = s->base;
+	a->image = s->image;
+	a->operation = operation;
+	return scratch;
+}
+
 /* 0, or a negative errno; reports what is to be reported. The caller has found the subject governed. */
 __noinline int guard(struct access *a)
 {
@@ -17,16 +34,20 @@ __noinline int guard(struct access *a)
 	__u32 row = a->row;
 	bool unresolved = false;
 	if (!row) {
-		struct target t = { .base = a->base, .dentry = a->dentry, .mnt = a->mnt };
-		resolve(&t);
-		if (t.status == WALK_NO_NAME || (t.status != WALK_OK && a->guessed))
+		struct target *t = &a->way;
+		t->base = a->base;
+		t->dentry = a->dentry;
+		t->mnt = a->mnt;
+		t->prefix = 0;
+		resolve(t);
+		if (t->status == WALK_NO_NAME || (t->status != WALK_OK && a->guessed))
 			return 0;
-		unresolved = t.status != WALK_OK;
+		unresolved = t->status != WALK_OK;
 		a->lost = unresolved;
 		/* Who mounts something looks at it first. */
 		if (unresolved && (settings.pass_unresolved || a->metadata))
 			return 0;
-		row = t.row;
+		row = t->row;
 	}
 	struct task_struct *task = bpf_get_current_task_btf();
 	const struct inode *owner = (const struct inode *)a->owner;

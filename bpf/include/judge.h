@@ -21,9 +21,14 @@ static __always_inline bool owns(struct task_struct *task, const struct inode *i
 	return FIELD(struct task_struct, task, cred, fsuid.val) == FIELD(struct inode, inode, i_uid.val);
 }
 
-static long judge_step(__u32 index, struct plan_query *query)
+/* What a loop's callback is given lies on the stack, which is short: so it is given the way there. */
+struct judge_loop {
+	struct plan_query *query;
+};
+
+static long judge_step(__u32 index, struct judge_loop *loop)
 {
-	return plan_step(index, query);
+	return plan_step(index, loop->query);
 }
 
 /* Walks the plan with the matcher that the host's tests compare with the law. */
@@ -31,12 +36,8 @@ __noinline int judge(struct plan_query *query)
 {
 	if (!query || !query->plan)
 		return 0;
-	struct plan_query q = *query;
-	bpf_loop(PLAN_MAX_STEPS, judge_step, &q, 0);
-	query->found = q.found;
-	query->outcome = q.outcome;
-	query->rule = q.rule;
-	query->audit_rule = q.audit_rule;
+	struct judge_loop loop = { .query = query };
+	bpf_loop(PLAN_MAX_STEPS, judge_step, &loop, 0);
 	return 0;
 }
 
@@ -116,14 +117,16 @@ static __always_inline __u32 find_source(struct label *label, __u32 base, __u32 
 	__u32 source = 0;
 	if (word(base + IMAGE_AT_SOURCE_COUNT) > 1) {
 		struct file *exe = FIELD(struct task_struct, task, mm, exe_file);
-		if (exe) {
-			struct target t = {
-				.base = base,
-				.dentry = (__u64)FIELD(struct file, exe, f_path.dentry),
-				.mnt = (__u64)FIELD(struct file, exe, f_path.mnt),
-			};
-			executable(&t, 0);
-			source = source_of_row(base, t.row);
+		struct scratch *scratch =
+			bpf_task_storage_get(&scratches, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (exe && scratch) {
+			struct target *t = &scratch->subject;
+			t->base = base;
+			t->dentry = (__u64)FIELD(struct file, exe, f_path.dentry);
+			t->mnt = (__u64)FIELD(struct file, exe, f_path.mnt);
+			t->prefix = 0;
+			executable(t, 0);
+			source = source_of_row(base, t->row);
 		}
 	}
 	label->source = source;

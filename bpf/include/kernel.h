@@ -472,12 +472,12 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 #define FIELD(type, object, ...)                                                                           \
 	({                                                                                                 \
 		___type(((type *)0), __VA_ARGS__) field_;                                                  \
+		const void *object_ = (const void *)(object);                                              \
 		if (bpf_ksym_exists(bpf_rdonly_cast))                                                      \
-			field_ = ___arrow(((type *)bpf_rdonly_cast((const void *)(object),                 \
-								   bpf_core_type_id_kernel(type))),        \
+			field_ = ___arrow(((type *)bpf_rdonly_cast(object_, bpf_core_type_id_kernel(type))), \
 					  __VA_ARGS__);                                                    \
 		else                                                                                       \
-			field_ = BPF_CORE_READ((type *)(object), __VA_ARGS__);                             \
+			field_ = BPF_CORE_READ((type *)object_, __VA_ARGS__);                              \
 		field_;                                                                                    \
 	})
 

@@ -7,11 +7,6 @@
 
 #define MOUNTS_MAX 4096
 
-struct mounts {
-	__u64 head;
-	__u64 cursor;
-};
-
 /* Known when the program is loaded, so the other way's code is gone by then. */
 static __always_inline bool chained(void)
 {
@@ -46,6 +41,30 @@ static __always_inline __u64 next_mount(struct mounts *m)
 static __always_inline __u64 vfsmount_of(__u64 mount)
 {
 	return mount + bpf_core_field_offset(struct mount, mnt);
+}
+
+/* False at the end; `*mnt` is the next mount by which the object may have another name, or 0: look on. */
+static __always_inline bool next_elsewhere(struct elsewhere *e, __u64 *mnt)
+{
+	__u64 mount = next_mount(&e->mounts);
+	*mnt = 0;
+	if (!mount)
+		return false;
+	__u64 namespace = number(FIELD(struct mount, mount, mnt_ns));
+	if (namespace != e->namespaces[0] && namespace != e->namespaces[1])
+		return true;
+	if (vfsmount_of(mount) != e->used)
+		*mnt = vfsmount_of(mount);
+	return true;
+}
+
+static __always_inline void begin_elsewhere(struct elsewhere *e, __u64 dentry, __u64 namespace)
+{
+	e->namespaces[0] = namespace;
+	e->namespaces[1] = namespace;
+	e->used = 0;
+	e->denied = 0;
+	begin_mounts(&e->mounts, number(FIELD(struct dentry, dentry, d_sb)));
 }
 
 #endif

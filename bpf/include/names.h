@@ -10,29 +10,23 @@
 #include "guard.h"
 #include "mount_chain.h"
 
-struct names_loop {
-	struct scratch *scratch;
-	struct mounts mounts;
-	__u64 namespace;
-	__u64 used;
-	__u32 denied;
-};
-
-static long guard_other(__u32 index, struct names_loop *l)
+static long guard_other(__u32 index, struct loop *loop)
 {
-	__u64 mount = next_mount(&l->mounts);
-	if (!mount)
+	struct elsewhere *e = &loop->scratch->elsewhere;
+	__u64 mnt;
+	if (!next_elsewhere(e, &mnt))
 		return 1;
-	__u64 mnt = vfsmount_of(mount);
-	if (mnt == l->used || number(FIELD(struct mount, mount, mnt_ns)) != l->namespace)
+	if (!mnt)
 		return 0;
-	l->scratch->access.mnt = mnt;
-	l->denied = !!guard(&l->scratch->access);
-	return l->denied;
+	loop->scratch->access.mnt = mnt;
+	if (!guard(&loop->scratch->access))
+		return 0;
+	e->denied = 1;
+	return 1;
 }
 
-/* The names that were not used. `a` is in the task's scratch memory. */
-static __always_inline int guard_others(__u64 namespace, struct scratch *scratch, const struct alias *alias)
+/* The names that were not used. */
+static __always_inline int guard_others(struct scratch *scratch, __u64 namespace, const struct alias *alias)
 {
 	struct access *a = &scratch->access;
 	a->other = 1;
@@ -44,29 +38,24 @@ static __always_inline int guard_others(__u64 namespace, struct scratch *scratch
 		}
 	if (!namespace)
 		return 0;
-	struct names_loop l = { .scratch = scratch, .namespace = namespace, .used = a->mnt };
+	struct loop loop = { .scratch = scratch };
 	a->row = 0;
 	a->guessed = 1;
-	begin_mounts(&l.mounts, number(FIELD(struct dentry, a->dentry, d_sb)));
-	bpf_loop(MOUNTS_MAX, guard_other, &l, 0);
-	return l.denied ? -EACCES : 0;
+	begin_elsewhere(&scratch->elsewhere, a->dentry, namespace);
+	scratch->elsewhere.used = a->mnt;
+	bpf_loop(MOUNTS_MAX, guard_other, &loop, 0);
+	return scratch->elsewhere.denied ? -EACCES : 0;
 }
 
-/* 0, or a negative errno; reports what is to be reported. */
-static __always_inline int guard_names(const struct subject *s, struct access *a)
+/* 0, or a negative errno, for the access in the task's scratch memory; reports what is to be reported. */
+static __always_inline int guard_names(const struct subject *s, struct scratch *scratch)
 {
+	struct access *a = &scratch->access;
 	if (guard(a))
 		return -EACCES;
 	const struct alias *alias = alias_of(s->base, s->image, (const struct inode *)a->owner);
 	__u64 namespace = a->lost ? slots[s->label->slot & SLOT_MASK].mounts : s->mounts;
-	if (!alias && !namespace)
-		return 0;
-	struct scratch *scratch = bpf_task_storage_get(&scratches, s->task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!scratch)
-		return -EACCES;
-	if (a != &scratch->access)
-		scratch->access = *a;
-	return guard_others(namespace, scratch, alias);
+	return alias || namespace ? guard_others(scratch, namespace, alias) : 0;
 }
 
 /* A change of an open file by a call that asks for no permission to write. */
@@ -78,16 +67,15 @@ static __always_inline int guard_open_file(struct file *file, __u16 operation)
 	struct dentry *dentry = file->f_path.dentry;
 	if (unlinked(dentry))
 		return 0;
-	struct access a = {
-		.base = s.base,
-		.image = s.image,
-		.dentry = (__u64)dentry,
-		.mnt = (__u64)file->f_path.mnt,
-		.owner = (__u64)file->f_inode,
-		.change = 1,
-		.operation = operation,
-	};
-	return guard_names(&s, &a) ? -EACCES : 0;
+	struct scratch *scratch = new_access(&s, operation);
+	if (!scratch)
+		return -EACCES;
+	struct access *a = &scratch->access;
+	a->dentry = (__u64)dentry;
+	a->mnt = (__u64)file->f_path.mnt;
+	a->owner = (__u64)file->f_inode;
+	a->change = 1;
+	return guard_names(&s, scratch) ? -EACCES : 0;
 }
 
 #endif

@@ -197,6 +197,16 @@ struct report {
 	__u8 address[16];
 };
 
+/* What is to be resolved, and what came of it. Kernel pointers travel as numbers: they are only ever probed. */
+struct target {
+	__u64 dentry;
+	__u64 mnt;
+	__u32 base;
+	__u32 row;    /* out */
+	__u32 status; /* out */
+	__u32 prefix; /* the row is to be gone on from with "/" and a name */
+};
+
 /* One access to a file, as guard() judges it. */
 struct access {
 	__u64 dentry;
@@ -214,6 +224,7 @@ struct access {
 	__u32 lost;      /* out: its way to the root is not known */
 	__u16 operation;
 	__u16 alerted;   /* out: something was reported */
+	struct target way; /* guard()'s own */
 };
 
 #define MAX_DENIALS (1u << 20)
@@ -245,14 +256,22 @@ struct denials {
 	__u32 found;
 };
 
-/* What is to be resolved, and what came of it. Kernel pointers travel as numbers: they are only ever probed. */
-struct target {
-	__u64 dentry;
-	__u64 mnt;
-	__u32 base;
-	__u32 row;    /* out */
-	__u32 status; /* out */
-	__u32 prefix; /* the row is to be gone on from with "/" and a name */
+/* The mounts of a file system, one after the other. */
+struct mounts {
+	__u64 head;
+	__u64 cursor;
+};
+
+/* A look at an object by the names that other mounts give it. */
+struct elsewhere {
+	struct mounts mounts;
+	__u64 namespaces[2]; /* whose mounts count */
+	__u64 used;          /* the mount that need not be looked at: a vfsmount */
+	struct target target;
+	__u32 image;
+	__u32 source;
+	__u32 caller;
+	__u32 denied;
 };
 
 /* A rename or a link: both of its names, resolved. */
@@ -273,6 +292,8 @@ struct scratch {
 	struct report report;
 	struct access access;
 	struct move move;
+	struct target subject; /* whose source class is looked up */
+	struct elsewhere elsewhere;
 	struct handed handed;
 	struct denials denials;
 	__u64 dentry;
