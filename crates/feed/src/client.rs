@@ -1,6 +1,9 @@
 //! The client side of the services, for `karmor` and for tests.
 
-use std::time::Duration;
+mod address;
+mod connector;
+
+use std::{error::Error, time::Duration};
 
 use policy::Kind;
 use tonic::{
@@ -8,8 +11,10 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+pub use self::address::Address;
+use self::connector::Connector;
 use crate::{
-    PolicyAnswer, PolicyStatus,
+    CertificateError, ClientIdentity, PolicyAnswer, PolicyStatus,
     proto::{
         feeder::{self, NonceMessage, RequestMessage, log_service_client::LogServiceClient},
         policy::{
@@ -24,13 +29,23 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("`{0}` is no address: write HOST:PORT")]
+    #[error("`{0}` is no address: write HOST:PORT, or unix:PATH")]
     Address(String),
     #[error("cannot reach {address}")]
     Unreachable {
         address: String,
         #[source]
         source: tonic::transport::Error,
+    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("no trust between this client and {address}: {problem}")]
+    Trust { address: String, problem: rustls::Error },
+    #[error("{address} broke the connection off; it may want TLS")]
+    BrokenOff {
+        address: String,
+        #[source]
+        source: Status,
     },
     #[error("{address} does not answer as an agent does: it sent another nonce back")]
     Nonce { address: String },
@@ -46,30 +61,52 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `HOST:PORT`; `:PORT` is a port of this machine.
+    /// Connects without TLS. `:PORT` is a port of this machine, `unix:PATH` a socket.
     pub async fn connect(address: &str) -> Result<Self, ClientError> {
-        let whole = match address.strip_prefix(':') {
-            Some(port) => format!("localhost:{port}"),
-            None => address.to_owned(),
-        };
-        let endpoint = Endpoint::from_shared(format!("http://{whole}"))
-            .ok()
-            .filter(|endpoint| endpoint.uri().port_u16().is_some())
-            .ok_or_else(|| ClientError::Address(address.to_owned()))?;
-        let channel = endpoint
+        Self::over(address.parse()?, None).await
+    }
+
+    /// Connects with TLS, showing a certificate and expecting one of the same authority.
+    pub async fn connect_secure(
+        address: &str,
+        identity: &ClientIdentity,
+    ) -> Result<Self, ClientError> {
+        Self::over(address.parse()?, Some(identity)).await
+    }
+
+    async fn over(
+        address: Address,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Self, ClientError> {
+        let shown = address.to_string();
+        let wrong = || ClientError::Address(shown.clone());
+        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority()))
+            .map_err(|_| wrong())?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_while_idle(true)
-            .connect()
-            .await
-            .map_err(|source| ClientError::Unreachable { address: whole.clone(), source })?;
-        Ok(Self { address: whole, channel })
+            .keep_alive_while_idle(true);
+        let connector = Connector::new(address, identity.cloned()).ok_or_else(wrong)?;
+        let connected = endpoint.connect_with_connector(connector.service()).await;
+        let channel = connected.map_err(|source| match mistrust(&source) {
+            Some(problem) => ClientError::Trust { address: shown.clone(), problem },
+            None => ClientError::Unreachable { address: shown.clone(), source },
+        })?;
+        Ok(Self { address: shown, channel })
+    }
+
+    /// The address that it is connected to.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Sends a nonce and expects it back, which every agent and relay does.
     pub async fn check(&self) -> Result<(), ClientError> {
         let nonce = std::process::id().cast_signed();
-        let reply = self.feed().health_check(NonceMessage { nonce }).await?;
+        let reply = self
+            .feed()
+            .health_check(NonceMessage { nonce })
+            .await
+            .map_err(|status| self.first_failure(status))?;
         if reply.into_inner().retval == nonce {
             Ok(())
         } else {
@@ -109,6 +146,19 @@ impl Client {
         Ok(service.get_probe_data(()).await?.into_inner())
     }
 
+    /// What the failure of the first call means. A server that does not trust a client says so only then.
+    fn first_failure(&self, status: Status) -> ClientError {
+        let address = self.address.clone();
+        if let Some(problem) = mistrust(&status) {
+            return ClientError::Trust { address, problem };
+        }
+        // An answer of the agent has no cause on this side.
+        if status.source().is_some() {
+            return ClientError::BrokenOff { address, source: status };
+        }
+        ClientError::Refused(status)
+    }
+
     fn feed(&self) -> LogServiceClient<Channel> {
         LogServiceClient::new(self.channel.clone())
     }
@@ -123,4 +173,21 @@ impl PolicyStatus {
 
 fn request(filter: &str) -> RequestMessage {
     RequestMessage { filter: filter.to_owned() }
+}
+
+/// What TLS has to say against it, if it is TLS that failed.
+fn mistrust(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(problem) = error.downcast_ref::<rustls::Error>() {
+            return Some(problem.clone());
+        }
+        // An input/output error hides what it wraps from `source`.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }
