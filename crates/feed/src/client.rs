@@ -3,7 +3,7 @@
 mod address;
 mod connector;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use policy::Kind;
 use tonic::{
@@ -39,8 +39,8 @@ pub enum ClientError {
     },
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    #[error("no trust between this client and {address}: {problem}")]
-    Trust { address: String, problem: rustls::Error },
+    #[error("no TLS between this client and {address}: {problem}")]
+    Trust { address: String, problem: String },
     #[error("{address} broke the connection off; it may want TLS")]
     BrokenOff {
         address: String,
@@ -57,6 +57,7 @@ pub enum ClientError {
 #[derive(Clone)]
 pub struct Client {
     address: String,
+    secure: bool,
     channel: Channel,
 }
 
@@ -85,13 +86,14 @@ impl Client {
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_while_idle(true);
+        let secure = identity.is_some();
         let connector = Connector::new(address, identity.cloned()).ok_or_else(wrong)?;
         let connected = endpoint.connect_with_connector(connector.service()).await;
         let channel = connected.map_err(|source| match mistrust(&source) {
             Some(problem) => ClientError::Trust { address: shown.clone(), problem },
             None => ClientError::Unreachable { address: shown.clone(), source },
         })?;
-        Ok(Self { address: shown, channel })
+        Ok(Self { address: shown, secure, channel })
     }
 
     /// The address that it is connected to.
@@ -148,15 +150,14 @@ impl Client {
 
     /// What the failure of the first call means. A server that does not trust a client says so only then.
     fn first_failure(&self, status: Status) -> ClientError {
-        let address = self.address.clone();
-        if let Some(problem) = mistrust(&status) {
-            return ClientError::Trust { address, problem };
-        }
         // An answer of the agent has no cause on this side.
-        if status.source().is_some() {
-            return ClientError::BrokenOff { address, source: status };
+        let Some(cause) = status.source() else { return ClientError::Refused(status) };
+        let address = self.address.clone();
+        if self.secure {
+            let last = std::iter::successors(Some(cause), |&cause| cause.source()).last();
+            return ClientError::Trust { address, problem: last.unwrap_or(cause).to_string() };
         }
-        ClientError::Refused(status)
+        ClientError::BrokenOff { address, source: status }
     }
 
     fn feed(&self) -> LogServiceClient<Channel> {
@@ -176,18 +177,9 @@ fn request(filter: &str) -> RequestMessage {
 }
 
 /// What TLS has to say against it, if it is TLS that failed.
-fn mistrust(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(problem) = error.downcast_ref::<rustls::Error>() {
-            return Some(problem.clone());
-        }
-        // An input/output error hides what it wraps from `source`.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
+fn mistrust(error: &(dyn Error + 'static)) -> Option<String> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>()?.get_ref())
+        .find_map(|wrapped| wrapped.downcast_ref::<rustls::Error>())
+        .map(ToString::to_string)
 }

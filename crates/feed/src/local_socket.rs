@@ -1,8 +1,12 @@
 //! The unix socket: making its file, and telling who is at the other end.
 
 use std::{
-    fs, io,
-    os::unix::net::UnixListener as StdListener,
+    fs::{self, Permissions},
+    io,
+    os::unix::{
+        fs::{FileTypeExt as _, PermissionsExt as _},
+        net::UnixListener as StdListener,
+    },
     path::{Path, PathBuf},
 };
 
@@ -40,13 +44,17 @@ pub enum SocketError {
 #[derive(Debug)]
 pub struct LocalSocket {
     listener: UnixListener,
+    path: PathBuf,
     /// Whose members are admitted beside root.
     group: Option<u32>,
 }
 
 impl LocalSocket {
+    /// Where clients look for the agent of their machine.
+    pub const USUAL_PATH: &str = "/run/kubearmor/kubearmor.sock";
+
     /// Takes `path`, in place of a socket that an agent of before has left there. It is root's alone until
-    /// [`Self::share`].
+    /// [`Self::share`], and gone when this value is.
     pub fn listen(path: &Path) -> Result<Self, SocketError> {
         let made = || -> io::Result<UnixListener> {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -60,20 +68,21 @@ impl LocalSocket {
         };
         let listener =
             made().map_err(|source| SocketError::Make { path: path.to_owned(), source })?;
-        Ok(Self { listener, group: None })
+        Ok(Self { listener, path: path.to_owned(), group: None })
     }
 
     /// Admits members of `group`, which is a name or a number.
-    pub fn share(&mut self, path: &Path, group: &str) -> Result<(), SocketError> {
+    pub fn share(&mut self, group: &str) -> Result<(), SocketError> {
         let shared = || -> Result<u32, String> {
             let number = group_number(group)?;
-            chown(path, None, Some(Gid::from_raw(number))).map_err(|problem| problem.to_string())?;
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o660);
-            fs::set_permissions(path, mode).map_err(|problem| problem.to_string())?;
+            chown(&self.path, None, Some(Gid::from_raw(number)))
+                .map_err(|problem| problem.to_string())?;
+            fs::set_permissions(&self.path, Permissions::from_mode(0o660))
+                .map_err(|problem| problem.to_string())?;
             Ok(number)
         };
         let number = shared().map_err(|reason| SocketError::Group {
-            path: path.to_owned(),
+            path: self.path.clone(),
             group: group.to_owned(),
             reason,
         })?;
@@ -98,12 +107,20 @@ impl LocalSocket {
     }
 }
 
+impl Drop for LocalSocket {
+    fn drop(&mut self) {
+        // Clients then see at once that nobody is there.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// Removes what an agent of before has left, and nothing that is no socket.
 fn remove_socket(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::FileTypeExt as _;
     match path.symlink_metadata() {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")),
+        Ok(_) => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"))
+        }
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(problem) => Err(problem),
     }
@@ -116,11 +133,10 @@ fn group_number(group: &str) -> Result<u32, String> {
     let groups = fs::read_to_string(GROUPS).map_err(|problem| format!("{GROUPS}: {problem}"))?;
     groups
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             let mut fields = line.split(':');
             (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok())?
         })
-        .next()
         .ok_or_else(|| format!("{GROUPS} has no such group"))
 }
 
@@ -133,7 +149,7 @@ fn has_group(process: Option<i32>, group: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
 
@@ -148,7 +164,7 @@ mod tests {
         let mut socket = LocalSocket::listen(&path).unwrap();
         assert_eq!(mode(&path), 0o600);
         let own = path.metadata().unwrap().gid();
-        socket.share(&path, &own.to_string()).unwrap();
+        socket.share(&own.to_string()).unwrap();
         assert_eq!((mode(&path), socket.group), (0o660, Some(own)));
     }
 
@@ -157,8 +173,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("agent.sock");
         drop(LocalSocket::listen(&path).unwrap());
-        assert!(path.exists());
-        LocalSocket::listen(&path).unwrap();
+        assert!(!path.exists());
+        // One that was killed leaves its socket.
+        drop(StdListener::bind(&path).unwrap());
+        let socket = LocalSocket::listen(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        drop(socket);
         let file = directory.path().join("file");
         fs::write(&file, "precious").unwrap();
         let error = LocalSocket::listen(&file).unwrap_err().to_string();
@@ -171,7 +191,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("agent.sock");
         let mut socket = LocalSocket::listen(&path).unwrap();
-        let error = socket.share(&path, "no such group").unwrap_err().to_string();
+        let error = socket.share("no such group").unwrap_err().to_string();
         assert!(error.contains("`no such group`") && error.contains("hint:"), "{error}");
         assert_eq!((mode(&path), socket.group), (0o600, None));
     }

@@ -35,7 +35,6 @@ pub(crate) fn name<T>(request: &Request<T>) -> String {
 }
 
 /// Who may call at all.
-#[expect(clippy::result_large_err, reason = "tonic's interceptors answer with a Status")]
 pub(crate) fn admit(request: Request<()>) -> Result<Request<()>, Status> {
     match request.extensions().get::<Peer>() {
         Some(Peer::Stranger { user, .. }) => Err(Status::permission_denied(format!(
@@ -43,7 +42,9 @@ pub(crate) fn admit(request: Request<()>) -> Result<Request<()>, Status> {
              `gRPCSocketGroup` names"
         ))),
         Some(_) => Ok(request),
-        None => Err(Status::internal("nothing is known of the peer; this is a defect of the agent")),
+        None => {
+            Err(Status::internal("nothing is known of the peer; this is a defect of the agent"))
+        }
     }
 }
 
@@ -98,8 +99,7 @@ mod tests {
 
     #[test]
     fn strangers_on_the_socket_may_nothing() {
-        let refusal =
-            admit(from(Some(Peer::Stranger { user: 1000, process: None }))).unwrap_err();
+        let refusal = admit(from(Some(Peer::Stranger { user: 1000, process: None }))).unwrap_err();
         assert!(refusal.message().contains("user 1000"), "{refusal}");
         assert!(admit(from(Some(Peer::Unknown(([192, 0, 2, 1], 7).into())))).is_ok());
         assert!(admit(from(None)).is_err());

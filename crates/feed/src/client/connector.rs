@@ -35,12 +35,8 @@ impl Connector {
 
     pub(super) fn service(
         self,
-    ) -> impl Service<
-        Uri,
-        Response = TokioIo<Box<dyn Duplex>>,
-        Error = io::Error,
-        Future: Send,
-    > + Send {
+    ) -> impl Service<Uri, Response = TokioIo<Box<dyn Duplex>>, Error = io::Error, Future: Send> + Send
+    {
         service_fn(move |_: Uri| {
             let connector = self.clone();
             async move { connector.open().await.map(TokioIo::new) }

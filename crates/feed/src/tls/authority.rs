@@ -75,7 +75,9 @@ impl Authority {
             return Err(folder.error(CA, "not the certificate of an authority: CA is not TRUE"));
         }
         let key = AuthorityKey::new(key, parsed.public_key().subject_public_key.data.to_vec())
-            .ok_or_else(|| refused(&"a key of this kind cannot sign; use RSA, P-256, P-384 or Ed25519"))?;
+            .ok_or_else(|| {
+                refused(&"a key of this kind cannot sign; use RSA, P-256, P-384 or Ed25519")
+            })?;
         let ends = parsed.validity().not_after.to_datetime();
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .map_err(|problem| folder.error(CA, problem))?;

@@ -217,8 +217,7 @@ fn keep_client(
     let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let soon = UnixTime::since_unix_epoch(since_1970 + BEFORE_THE_END);
     let there = folder.certificates(CLIENT).ok().filter(|chain| {
-        folder.has(CLIENT_KEY)
-            && verifier.verify_client_cert(&chain[0], &chain[1..], soon).is_ok()
+        folder.has(CLIENT_KEY) && verifier.verify_client_cert(&chain[0], &chain[1..], soon).is_ok()
     });
     if let Some(mut chain) = there {
         return Some(chain.swap_remove(0));
