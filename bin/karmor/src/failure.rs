@@ -86,13 +86,29 @@ fn client_hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::Unreachable { .. } => Some(
             "is the agent running (`systemctl status kubearmor`)? Choose another one with --gRPC HOST:PORT or the environment variable KUBEARMOR_SERVICE",
         ),
-        ClientError::Address(_) => Some("for example --gRPC localhost:32767"),
+        ClientError::Address(_) => Some("for example --gRPC localhost:32767, or --gRPC unix:/run/kubearmor/kubearmor.sock"),
+        ClientError::Certificate(problem) => Some(problem.hint()),
+        ClientError::Trust { .. } => Some(
+            "both sides need certificates of one authority, the server's for the name or address after --gRPC: see --tlsCertPath and --tlsCertProvider; without --secure no TLS is spoken",
+        ),
+        ClientError::BrokenOff { .. } => Some(
+            "if the agent has `tlsEnabled`, use --secure with --tlsCertPath DIR, or on its own machine, as root, leave --gRPC out",
+        ),
         ClientError::Nonce { .. } => Some("is something else listening on that port?"),
-        ClientError::Refused(status) if status.code() == tonic::Code::Unimplemented => Some(
+        ClientError::Refused(status) => refusal_hint(status.code()),
+    })
+}
+
+fn refusal_hint(code: tonic::Code) -> Option<&'static str> {
+    match code {
+        tonic::Code::Unimplemented => Some(
             "this service is not offered there: a relay has no policies, and an agent in Kubernetes takes them from the cluster",
         ),
-        ClientError::Refused(_) => None,
-    })
+        tonic::Code::PermissionDenied => Some(
+            "run karmor on the agent's machine as root and without --gRPC (and without KUBEARMOR_SERVICE), or with --secure where the agent has `tlsEnabled`",
+        ),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

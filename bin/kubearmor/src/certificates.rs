@@ -33,22 +33,18 @@ pub(crate) fn open(config: &Config) -> Result<Arc<Certificates>, NoTls> {
         CertificateProvider::SelfMade => Provider::SelfMade,
         CertificateProvider::External => Provider::External,
     };
-    let names = names(config, &workload::host(&config.host).name);
-    if provider == Provider::SelfMade {
-        info!("TLS: the server's certificate is for {}", names.join(", "));
-    }
     let directory = config.tls_cert_path.clone();
+    let names = names(config);
     Ok(Arc::new(Certificates::open(TlsOptions { directory, provider, names })?))
 }
 
 /// By what clients may call this machine.
-fn names(config: &Config, host: &str) -> Vec<String> {
+fn names(config: &Config) -> Vec<String> {
     let mut names: BTreeSet<String> =
         ["localhost", "127.0.0.1", "::1", "kubearmor"].map(str::to_owned).into();
     let kernels = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    names.extend(
-        [host.to_owned(), kernels].into_iter().filter(|name| !name.is_empty() && name.is_ascii()),
-    );
+    let own = [workload::host(&config.host).name, kernels];
+    names.extend(own.into_iter().filter(|name| !name.is_empty() && name.is_ascii()));
     if !config.grpc_address.is_unspecified() {
         names.insert(config.grpc_address.to_string());
     }
@@ -62,10 +58,13 @@ pub(crate) fn follow(
     config: &Config,
     mut ending: watch::Receiver<bool>,
 ) {
-    let (changed, mut changes) = watch::channel(());
+    if config.issues_certificates() {
+        info!("TLS: the server's certificate is for {}", names(config).join(", "));
+    }
+    let (writer, mut changes) = watch::channel(());
     let directory = config.tls_cert_path.clone();
     let followed =
-        follow::directories(std::slice::from_ref(&directory), move || changed.send(()).is_ok());
+        follow::directories(std::slice::from_ref(&directory), move || writer.send(()).is_ok());
     if let Err(problem) = followed {
         warn!("{} is not followed: {problem}; changes take a minute", directory.display());
     }
@@ -130,16 +129,17 @@ mod tests {
     #[test]
     fn names_are_those_of_the_machine_and_those_that_are_asked_for() {
         let config = Config {
+            host: "node".to_owned(),
             grpc_address: [192, 0, 2, 7].into(),
             tls_names: "agent.example, 192.0.2.8".to_owned().try_into().unwrap(),
             ..Config::default()
         };
-        let names = names(&config, "node");
+        let names = names(&config);
         for name in ["localhost", "127.0.0.1", "node", "192.0.2.7", "192.0.2.8", "agent.example"] {
             assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
         }
         let anywhere = Config { grpc_address: [0, 0, 0, 0].into(), ..Config::default() };
-        assert!(!super::names(&anywhere, "").contains(&"0.0.0.0".to_owned()));
+        assert!(!super::names(&anywhere).contains(&"0.0.0.0".to_owned()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     fmt::Display, fs, net::SocketAddr, os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration,
 };
 
-use feed::{Certificates, Feed, Listener, LocalSocket, Services, TlsOptions};
+use feed::{Feed, Listener, LocalSocket, Services};
 use tokio::{
     net::TcpListener,
     sync::{Notify, watch},
