@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::{backend, certificates, config::Config, instance::write_whole};
 
 /// Between attempts to open what could not be opened.
-const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5000 });
 
 /// Makes the directory of self-made certificates, so that it is there to be protected.
 pub(crate) fn make_room(config: &Config) {
@@ -184,3 +184,6 @@ async fn told(mut ending: watch::Receiver<bool>) {
     // An error means that the agent's main task is gone: the end as well.
     let _ = ending.wait_for(|end| *end).await;
 }
+
+#[cfg(test)]
+mod tests;

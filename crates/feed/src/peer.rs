@@ -59,7 +59,7 @@ pub(crate) fn may_apply(
             let peer = name(&request);
             tracing::debug!("policies are not taken from {peer}");
             Err(Status::permission_denied(format!(
-                "policies are not taken from {peer}, who has not shown who that is. Use the agent's unix socket on \
+                "policies are not taken from {peer}, which has not authenticated. Use the agent's unix socket on \
                  its own machine, as root; or TLS with a client certificate (`tlsEnabled`); or let the agent's \
                  configuration say `allowUnauthenticatedPolicies: true`"
             )))
