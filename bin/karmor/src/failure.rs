@@ -5,6 +5,7 @@ use std::{error::Error, fmt, io, process::ExitCode};
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use feed::client::ClientError;
+use tonic::Status;
 
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -70,6 +71,12 @@ pub(crate) fn report(error: &anyhow::Error, failed: ExitCode) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    // A connection that breaks is one to the agent, and no reader's choice.
+    let connection =
+        |cause: &(dyn Error + 'static)| cause.is::<ClientError>() || cause.is::<Status>();
+    if error.chain().any(connection) {
+        return false;
+    }
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -119,6 +126,15 @@ mod tests {
     fn a_closed_pipe_is_no_failure() {
         let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(is_broken_pipe(&closed.context("writing")));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_one() {
+        let broken = || Status::from_error(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        let address = "a:1".to_owned();
+        let at_once = ClientError::BrokenOff { address, source: broken() };
+        assert!(!is_broken_pipe(&at_once.into()));
+        assert!(!is_broken_pipe(&anyhow::Error::from(broken()).context("the stream broke off")));
     }
 
     #[test]
