@@ -88,18 +88,18 @@ impl Offer {
         }
     }
 
-    /// The port, if it is free and what TLS needs is there.
     async fn try_network(&self, complaint: &mut String) -> Option<Listener> {
+        tell_changes(self.open_network().await, complaint)
+    }
+
+    /// The port, if it is free and what TLS needs is there.
+    async fn open_network(&self) -> anyhow::Result<Listener> {
         let config = &self.config;
-        let certificates = if config.tls_enabled {
-            Some(tell_changes(certificates::open(config), complaint)?)
-        } else {
-            None
-        };
+        let certificates = config.tls_enabled.then(|| certificates::open(config)).transpose()?;
         let address = SocketAddr::new(config.grpc_address, config.grpc);
-        let listener = tell_changes(feed::listen(address, "gRPC").await, complaint)?;
+        let listener = feed::listen(address, "gRPC").await?;
         self.write_port(&listener);
-        Some(match certificates {
+        Ok(match certificates {
             Some(certificates) => {
                 certificates::follow(&certificates, config, self.ending.clone());
                 Listener::Tls(listener, certificates)

@@ -19,9 +19,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::transport::server::Connected;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use crate::{local_socket::LocalSocket, peer::Peer, tls::Certificates};
+use crate::{local_socket::LocalSocket, peer::Peer, seldom::Seldom, tls::Certificates};
 
 /// Peers that may be agreeing on TLS at once; others wait.
 const HANDSHAKES: usize = 128;
@@ -87,15 +87,16 @@ impl Listener {
 
     async fn accept_all(self, sender: mpsc::Sender<Connection>) {
         let mut greeted = JoinSet::new();
+        let failures = Arc::new(Seldom::default());
         loop {
             tokio::select! {
                 () = sender.closed() => return,
                 Some(_) = greeted.join_next() => {}
                 accepted = self.accept(), if greeted.len() < HANDSHAKES => match accepted {
                     Ok(accepted) => {
-                        let sender = sender.clone();
+                        let (sender, failures) = (sender.clone(), Arc::clone(&failures));
                         greeted.spawn(async move {
-                            if let Some(connection) = accepted.greet().await {
+                            if let Some(connection) = accepted.greet(&failures).await {
                                 // Fails only while the server ends.
                                 let _ = sender.send(connection).await;
                             }
@@ -141,17 +142,17 @@ fn hurry(stream: &TcpStream) {
 }
 
 impl Accepted {
-    async fn greet(self) -> Option<Connection> {
+    async fn greet(self, failures: &Seldom) -> Option<Connection> {
         let (stream, peer, acceptor) = match self {
             Self::Ready(connection) => return Some(connection),
             Self::Tls(stream, peer, acceptor) => (stream, peer, acceptor),
         };
-        match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        let problem = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => return Some(Connection { stream: Box::new(stream), peer }),
-            // Anyone can cause it, so it must not fill the log.
-            Ok(Err(problem)) => debug!("no TLS with {peer}: {problem}"),
-            Err(_) => debug!("no TLS with {peer}: nothing was agreed on within {HANDSHAKE:?}"),
-        }
+            Ok(Err(problem)) => problem.to_string(),
+            Err(_) => format!("nothing was agreed on within {HANDSHAKE:?}"),
+        };
+        failures.warn(&format!("no TLS with {peer}: {problem}"));
         None
     }
 }

@@ -14,6 +14,7 @@ mod peer;
 pub mod proto;
 mod publish;
 mod queue;
+mod seldom;
 mod serve;
 mod tls;
 

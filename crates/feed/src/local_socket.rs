@@ -140,7 +140,8 @@ fn group_number(group: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{GROUPS} has no such group"))
 }
 
-/// Whether the process is in the group beside its first one.
+/// Whether the process is in the group beside its first one. The socket's mode has asked that already; should the process
+/// have ended and its number be another's, that one gains nothing.
 fn has_group(process: Option<i32>, group: u32) -> bool {
     process
         .and_then(|process| Process::new(process).ok()?.status().ok())

@@ -1,8 +1,10 @@
 //! Who is at the other end of a connection, and what that permits.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use tonic::{Request, Status};
+
+use crate::seldom::Seldom;
 
 /// One end of a connection, as it is known to the calls that come over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +54,14 @@ pub(crate) fn admit(request: Request<()>) -> Result<Request<()>, Status> {
 pub(crate) fn may_apply(
     anyone: bool,
 ) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + Send + Sync + 'static {
+    let refused = Arc::new(Seldom::default());
     move |request| match request.extensions().get::<Peer>() {
         Some(Peer::Local { .. } | Peer::Certified(_)) => Ok(request),
         Some(Peer::Unknown(_)) if anyone => Ok(request),
         _ => {
             let peer = name(&request);
-            tracing::debug!("policies are not taken from {peer}");
+            refused
+                .warn(&format!("a policy was not taken from {peer}, which has not authenticated"));
             Err(Status::permission_denied(format!(
                 "policies are not taken from {peer}, which has not authenticated. Use the agent's unix socket on \
                  its own machine, as root; or TLS with a client certificate (`tlsEnabled`); or let the agent's \
