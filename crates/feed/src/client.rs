@@ -27,6 +27,7 @@ use crate::{
 
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// What keeps a client from its agent.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("`{0}` is no address: write HOST:PORT, or unix:PATH")]

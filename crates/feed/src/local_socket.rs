@@ -24,6 +24,7 @@ const BACKLOG: i32 = 128;
 /// Where groups are looked up: a static program knows no other place.
 const GROUPS: &str = "/etc/group";
 
+/// Why the socket is not there, or not for whom it was meant.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     #[error(
@@ -100,10 +101,17 @@ impl LocalSocket {
     fn identify(&self, stream: &UnixStream) -> io::Result<Peer> {
         let peer = stream.peer_cred()?;
         let (user, process) = (peer.uid(), peer.pid());
-        let admitted = user == 0
+        Ok(if self.admits(user, peer.gid(), process) {
+            Peer::Local { user, process }
+        } else {
+            Peer::Stranger { user, process }
+        })
+    }
+
+    fn admits(&self, user: u32, first_group: u32, process: Option<i32>) -> bool {
+        user == 0
             || user == geteuid().as_raw()
-            || self.group.is_some_and(|group| peer.gid() == group || has_group(process, group));
-        Ok(if admitted { Peer::Local { user, process } } else { Peer::Stranger { user, process } })
+            || self.group.is_some_and(|group| first_group == group || has_group(process, group))
     }
 }
 
@@ -206,6 +214,26 @@ mod tests {
         let (_, peer) = socket.accept().await.unwrap();
         let process = i32::try_from(std::process::id()).ok();
         assert_eq!(peer, Peer::Local { user: geteuid().as_raw(), process });
+    }
+
+    #[tokio::test]
+    async fn others_are_admitted_by_their_group_alone() {
+        const OTHER: u32 = 54_321;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.sock");
+        let mut socket = LocalSocket::listen(&path).unwrap();
+        assert!(socket.admits(0, OTHER, None));
+        assert!(!socket.admits(OTHER, OTHER, None));
+        socket.group = Some(OTHER + 1);
+        assert!(socket.admits(OTHER, OTHER + 1, None));
+        assert!(!socket.admits(OTHER, OTHER, None));
+        // By a group beside the first one, as far as this process has any.
+        let process = i32::try_from(std::process::id()).ok();
+        assert!(!socket.admits(OTHER, OTHER, process));
+        for group in rustix::process::getgroups().unwrap() {
+            socket.group = Some(group.as_raw());
+            assert!(socket.admits(OTHER, OTHER, process));
+        }
     }
 
     #[test]

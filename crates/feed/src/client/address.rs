@@ -7,6 +7,7 @@ use super::ClientError;
 /// What gRPC's own clients call a path of a socket.
 const SOCKET: &str = "unix:";
 
+/// An agent's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     Host { host: String, port: u16 },
