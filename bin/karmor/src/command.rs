@@ -60,9 +60,41 @@ pub(crate) enum VmPolicy {
 
 #[derive(Debug, Args)]
 pub(crate) struct Agent {
-    /// The agent or relay, as HOST:PORT
-    #[arg(long = "gRPC", value_name = "HOST:PORT")]
+    #[arg(
+        long = "gRPC",
+        value_name = "ADDRESS",
+        help = "The agent or relay, as HOST:PORT or unix:PATH [environment: KUBEARMOR_SERVICE] \
+                [default: this machine's socket, else localhost:32767]"
+    )]
     pub grpc: Option<String>,
+    /// Use TLS from the start
+    #[arg(long)]
+    pub secure: bool,
+    /// Directory of ca.crt and ca.key, or of ca.crt, client.crt and client.key
+    #[arg(long = "tlsCertPath", value_name = "DIR", default_value = "/var/lib/kubearmor/tls")]
+    pub tls_cert_path: PathBuf,
+    /// Where the client's certificate comes from
+    #[arg(long = "tlsCertProvider", value_enum, default_value_t = CertProvider::SelfMade)]
+    pub tls_cert_provider: CertProvider,
+    /// Accepted for compatibility: the authority is read from a file
+    #[arg(
+        long = "readCAFromSecret",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL",
+        hide = true
+    )]
+    pub read_ca_from_secret: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CertProvider {
+    /// Issued at once with ca.key
+    #[value(name = "self")]
+    SelfMade,
+    /// client.crt and client.key
+    External,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +206,18 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Karmor::command().debug_assert();
+    }
+
+    #[test]
+    fn the_flags_of_tls_are_those_of_the_ecosystem() {
+        let given = "karmor logs --secure --tlsCertPath /srv/tls --tlsCertProvider external --readCAFromSecret=false";
+        let Command::Logs(options) = Karmor::try_parse_from(given.split(' ')).unwrap().command
+        else {
+            panic!()
+        };
+        assert!(options.agent.secure);
+        assert_eq!(options.agent.tls_cert_path, PathBuf::from("/srv/tls"));
+        assert_eq!(options.agent.tls_cert_provider, CertProvider::External);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{error::Error, fmt, io, process::ExitCode};
 use anstream::eprintln;
 use anstyle::{AnsiColor, Style};
 use feed::client::ClientError;
+use tonic::Status;
 
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -70,6 +71,12 @@ pub(crate) fn report(error: &anyhow::Error, failed: ExitCode) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    // A connection that breaks is one to the agent, and no reader's choice.
+    let connection =
+        |cause: &(dyn Error + 'static)| cause.is::<ClientError>() || cause.is::<Status>();
+    if error.chain().any(connection) {
+        return false;
+    }
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -86,13 +93,29 @@ fn client_hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::Unreachable { .. } => Some(
             "is the agent running (`systemctl status kubearmor`)? Choose another one with --gRPC HOST:PORT or the environment variable KUBEARMOR_SERVICE",
         ),
-        ClientError::Address(_) => Some("for example --gRPC localhost:32767"),
+        ClientError::Address(_) => Some("for example --gRPC localhost:32767, or --gRPC unix:/run/kubearmor/kubearmor.sock"),
+        ClientError::Certificate(problem) => Some(problem.hint()),
+        ClientError::Trust { .. } => Some(
+            "both sides need certificates of one authority, the server's for the name or address after --gRPC: see --tlsCertPath and --tlsCertProvider; without --secure no TLS is spoken",
+        ),
+        ClientError::BrokenOff { .. } => Some(
+            "if the agent has `tlsEnabled`, use --secure with --tlsCertPath DIR, or on its own machine, as root, leave --gRPC out",
+        ),
         ClientError::Nonce { .. } => Some("is something else listening on that port?"),
-        ClientError::Refused(status) if status.code() == tonic::Code::Unimplemented => Some(
+        ClientError::Refused(status) => refusal_hint(status.code()),
+    })
+}
+
+fn refusal_hint(code: tonic::Code) -> Option<&'static str> {
+    match code {
+        tonic::Code::Unimplemented => Some(
             "this service is not offered there: a relay has no policies, and an agent in Kubernetes takes them from the cluster",
         ),
-        ClientError::Refused(_) => None,
-    })
+        tonic::Code::PermissionDenied => Some(
+            "run karmor on the agent's machine as root and without --gRPC (and without KUBEARMOR_SERVICE), or with --secure where the agent has `tlsEnabled`",
+        ),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +126,15 @@ mod tests {
     fn a_closed_pipe_is_no_failure() {
         let closed = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert!(is_broken_pipe(&closed.context("writing")));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_one() {
+        let broken = || Status::from_error(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        let address = "a:1".to_owned();
+        let at_once = ClientError::BrokenOff { address, source: broken() };
+        assert!(!is_broken_pipe(&at_once.into()));
+        assert!(!is_broken_pipe(&anyhow::Error::from(broken()).context("the stream broke off")));
     }
 
     #[test]

@@ -62,7 +62,11 @@ fn start() -> Server {
     let address = listener.local_addr().unwrap().to_string();
     let feed = Feed::new(FeedOptions::default());
     let agent = Arc::new(Agent::default());
-    let services = Services { policies: Some(agent.clone()), probe: Some(agent.clone()) };
+    let services = Services {
+        policies: Some(agent.clone()),
+        probe: Some(agent.clone()),
+        policies_from_anyone: true,
+    };
     runtime.spawn(serve(listener, feed.clone(), services, std::future::pending()));
     Server { feed, agent, address, _runtime: runtime }
 }

@@ -284,7 +284,7 @@ fn simulate_listens_to_an_agent() {
     let listener = runtime.block_on(listen(([127, 0, 0, 1], 0).into(), "gRPC")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let feed = Feed::new(FeedOptions::default());
-    let services = Services { policies: None, probe: None };
+    let services = Services::default();
     runtime.spawn(serve(listener, feed.clone(), services, std::future::pending()));
     let files = Files::new();
     let file = files.write("p.yaml", &policy("new", "{process: {matchPaths: [{path: /bin/sh}]}}"));

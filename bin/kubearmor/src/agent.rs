@@ -1,12 +1,11 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use feed::{Feed, FeedOptions, Services};
 use telemetry::Node;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{Mutex, Notify, mpsc, watch},
 };
@@ -21,19 +20,18 @@ use crate::{
     filesystem::RootFilesystems,
     identities::Identities,
     index::{self, Index, IndexHandle},
-    instance::{Instance, write_whole},
+    instance::Instance,
     probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     store::Store,
     submissions::Desk,
+    transport::{self, Offer},
     watch as follow,
 };
 
 /// Containers that start at once before the scanner has to wait.
 const WORKLOAD_QUEUE: usize = 1024;
-/// Between attempts to listen on a port that another program has.
-const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// What clients have to read what is on its way to them, once the agent is told to end.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
@@ -46,11 +44,6 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
     let config = sources.load()?;
-    anyhow::ensure!(
-        !config.tls_enabled,
-        "tlsEnabled: TLS is not there yet, and the services are not offered without it when it is asked for; \
-         remove the key, and keep gRPCAddress at 127.0.0.1"
-    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -118,6 +111,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         host,
         identities,
     );
+    transport::make_room(&config);
     index.protect(&own_places(&config, sources.file.as_deref()));
     // The directory comes first: what it keeps goes before what was stored.
     if !config.policy_dir.as_os_str().is_empty() {
@@ -138,16 +132,20 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
 
     let (end, ending) = watch::channel(false);
     let desk = Arc::new(Desk { index: index.clone(), accounts });
-    let offered = Services { policies: Some(desk.clone()), probe: Some(desk) };
     let listening = Arc::new(Notify::new());
-    let services = tokio::spawn(offer(
-        config.clone(),
-        feed.clone(),
-        offered.clone(),
-        Arc::clone(&listening),
-        ending.clone(),
-    ));
-    tokio::spawn(offer_health(config.clone(), offered, ending));
+    let offer = Offer {
+        config: config.clone(),
+        feed: feed.clone(),
+        services: Services {
+            policies: Some(desk.clone()),
+            probe: Some(desk),
+            policies_from_anyone: config.allow_unauthenticated_policies,
+        },
+        listening: Arc::clone(&listening),
+        ending,
+    };
+    tokio::spawn(transport::serve_health(offer.clone()));
+    let services = tokio::spawn(offer.serve());
 
     let scanned = Arc::new(Notify::new());
     tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
@@ -258,66 +256,6 @@ fn follow_containers(
             }
         }
     }
-}
-
-/// Serves gRPC until the agent ends, from the moment the port is free.
-async fn offer(
-    config: Config,
-    feed: Feed,
-    services: Services,
-    listening: Arc<Notify>,
-    ending: watch::Receiver<bool>,
-) {
-    let address = SocketAddr::new(config.grpc_address, config.grpc);
-    let Some(listener) = listen(address, "gRPC", ending.clone()).await else { return };
-    if config.grpc == 0
-        && let Ok(address) = listener.local_addr()
-    {
-        let path = config.state_dir.join("kubearmor.pid");
-        if let Err(problem) = write_whole(&path, &address.port().to_string(), 0o644) {
-            error!("{}: {problem}; clients do not find port {}", path.display(), address.port());
-        }
-    }
-    listening.notify_one();
-    if let Err(problem) = feed::serve(listener, feed, services, told(ending)).await {
-        error!("gRPC: {}", backend::chain(&problem));
-    }
-}
-
-async fn offer_health(config: Config, services: Services, ending: watch::Receiver<bool>) {
-    let address = SocketAddr::new(config.grpc_address, config.grpc_health_port);
-    let Some(listener) = listen(address, "gRPCHealthPort", ending.clone()).await else { return };
-    if let Err(problem) = feed::serve_health(listener, services, told(ending)).await {
-        error!("gRPC health: {}", backend::chain(&problem));
-    }
-}
-
-/// Tries until it may listen, telling once why it may not. `None` when the agent ends before.
-async fn listen(
-    address: SocketAddr,
-    key: &'static str,
-    ending: watch::Receiver<bool>,
-) -> Option<TcpListener> {
-    let mut told_once = false;
-    loop {
-        match feed::listen(address, key).await {
-            Ok(listener) => return Some(listener),
-            Err(problem) if !told_once => {
-                told_once = true;
-                error!("{problem}\nstored policies are enforced meanwhile; trying again");
-            }
-            Err(_) => {}
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LISTEN_AGAIN) => {}
-            () = told(ending.clone()) => return None,
-        }
-    }
-}
-
-async fn told(mut ending: watch::Receiver<bool>) {
-    // An error means that the agent's main task is gone: the end as well.
-    let _ = ending.wait_for(|end| *end).await;
 }
 
 async fn runtime_name(socket: &Path) -> String {

@@ -5,13 +5,18 @@
 
 mod keys;
 mod sources;
+mod transport;
 
 use std::{net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use wire::Visibility;
 
-pub(crate) use self::{keys::KEYS, sources::Sources};
+pub(crate) use self::{
+    keys::KEYS,
+    sources::Sources,
+    transport::{CertificateProvider, Names, SocketChoice},
+};
 
 /// All keys with their values. Serialised it is what `config-in-force.json` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +32,16 @@ pub(crate) struct Config {
     pub(crate) grpc_address: IpAddr,
     #[serde(rename = "gRPCHealthPort")]
     pub(crate) grpc_health_port: u16,
+    #[serde(rename = "gRPCSocket")]
+    pub(crate) grpc_socket: SocketChoice,
+    /// Whose members may use the socket beside root, by name or number; empty for nobody.
+    #[serde(rename = "gRPCSocketGroup")]
+    pub(crate) grpc_socket_group: String,
+    pub(crate) allow_unauthenticated_policies: bool,
     pub(crate) tls_enabled: bool,
     pub(crate) tls_cert_path: PathBuf,
-    pub(crate) tls_cert_provider: String,
+    pub(crate) tls_cert_provider: CertificateProvider,
+    pub(crate) tls_names: Names,
     /// `none`, `stdout` or a file.
     pub(crate) log_path: String,
     pub(crate) se_linux_profile_dir: PathBuf,
@@ -105,9 +117,13 @@ impl Default for Config {
             grpc: 32767,
             grpc_address: grpc_address.into(),
             grpc_health_port: 32766,
+            grpc_socket: SocketChoice::Default,
+            grpc_socket_group: String::new(),
+            allow_unauthenticated_policies: false,
             tls_enabled: false,
             tls_cert_path: "/var/lib/kubearmor/tls".into(),
-            tls_cert_provider: "self".into(),
+            tls_cert_provider: CertificateProvider::SelfMade,
+            tls_names: Names::default(),
             log_path: "none".into(),
             se_linux_profile_dir: "/tmp/kubearmor.selinux".into(),
             cri_socket: String::new(),

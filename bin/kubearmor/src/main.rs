@@ -4,6 +4,7 @@
 
 mod agent;
 mod backend;
+mod certificates;
 mod command_line;
 mod config;
 mod events;
@@ -17,6 +18,7 @@ mod reload;
 mod restore;
 mod store;
 mod submissions;
+mod transport;
 mod watch;
 
 use std::{path::Path, process::ExitCode};

@@ -1,6 +1,9 @@
 //! The client side of the services, for `karmor` and for tests.
 
-use std::time::Duration;
+mod address;
+mod connector;
+
+use std::{error::Error, io, time::Duration};
 
 use policy::Kind;
 use tonic::{
@@ -8,8 +11,10 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+pub use self::address::Address;
+use self::connector::Connector;
 use crate::{
-    PolicyAnswer, PolicyStatus,
+    CertificateError, ClientIdentity, PolicyAnswer, PolicyStatus,
     proto::{
         feeder::{self, NonceMessage, RequestMessage, log_service_client::LogServiceClient},
         policy::{
@@ -22,15 +27,26 @@ use crate::{
 
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// What keeps a client from its agent.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("`{0}` is no address: write HOST:PORT")]
+    #[error("`{0}` is no address: write HOST:PORT, or unix:PATH")]
     Address(String),
     #[error("cannot reach {address}")]
     Unreachable {
         address: String,
         #[source]
         source: tonic::transport::Error,
+    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error("no TLS between this client and {address}: {problem}")]
+    Trust { address: String, problem: String },
+    #[error("{address} broke the connection off; it may want TLS")]
+    BrokenOff {
+        address: String,
+        #[source]
+        source: Status,
     },
     #[error("{address} does not answer as an agent does: it sent another nonce back")]
     Nonce { address: String },
@@ -42,34 +58,58 @@ pub enum ClientError {
 #[derive(Clone)]
 pub struct Client {
     address: String,
+    secure: bool,
     channel: Channel,
 }
 
 impl Client {
-    /// Connects to `HOST:PORT`; `:PORT` is a port of this machine.
+    /// Connects without TLS. `:PORT` is a port of this machine, `unix:PATH` a socket.
     pub async fn connect(address: &str) -> Result<Self, ClientError> {
-        let whole = match address.strip_prefix(':') {
-            Some(port) => format!("localhost:{port}"),
-            None => address.to_owned(),
-        };
-        let endpoint = Endpoint::from_shared(format!("http://{whole}"))
-            .ok()
-            .filter(|endpoint| endpoint.uri().port_u16().is_some())
-            .ok_or_else(|| ClientError::Address(address.to_owned()))?;
-        let channel = endpoint
+        Self::over(address.parse()?, None).await
+    }
+
+    /// Connects with TLS, showing a certificate and expecting one of the same authority.
+    pub async fn connect_secure(
+        address: &str,
+        identity: &ClientIdentity,
+    ) -> Result<Self, ClientError> {
+        Self::over(address.parse()?, Some(identity)).await
+    }
+
+    async fn over(
+        address: Address,
+        identity: Option<&ClientIdentity>,
+    ) -> Result<Self, ClientError> {
+        let shown = address.to_string();
+        let wrong = || ClientError::Address(shown.clone());
+        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority()))
+            .map_err(|_| wrong())?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_while_idle(true)
-            .connect()
-            .await
-            .map_err(|source| ClientError::Unreachable { address: whole.clone(), source })?;
-        Ok(Self { address: whole, channel })
+            .keep_alive_while_idle(true);
+        let secure = identity.is_some();
+        let connector = Connector::new(address, identity.cloned()).ok_or_else(wrong)?;
+        let connected = endpoint.connect_with_connector(connector.service()).await;
+        let channel = connected.map_err(|source| match mistrust(&source) {
+            Some(problem) => ClientError::Trust { address: shown.clone(), problem },
+            None => ClientError::Unreachable { address: shown.clone(), source },
+        })?;
+        Ok(Self { address: shown, secure, channel })
+    }
+
+    /// The address that it is connected to.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Sends a nonce and expects it back, which every agent and relay does.
     pub async fn check(&self) -> Result<(), ClientError> {
         let nonce = std::process::id().cast_signed();
-        let reply = self.feed().health_check(NonceMessage { nonce }).await?;
+        let reply = self
+            .feed()
+            .health_check(NonceMessage { nonce })
+            .await
+            .map_err(|status| self.first_failure(status))?;
         if reply.into_inner().retval == nonce {
             Ok(())
         } else {
@@ -109,6 +149,18 @@ impl Client {
         Ok(service.get_probe_data(()).await?.into_inner())
     }
 
+    /// What the failure of the first call means. A server that does not trust a client says so only then.
+    fn first_failure(&self, status: Status) -> ClientError {
+        // An answer of the agent has no cause on this side.
+        let Some(cause) = status.source() else { return ClientError::Refused(status) };
+        let address = self.address.clone();
+        if self.secure {
+            let last = std::iter::successors(Some(cause), |&cause| cause.source()).last();
+            return ClientError::Trust { address, problem: last.unwrap_or(cause).to_string() };
+        }
+        ClientError::BrokenOff { address, source: status }
+    }
+
     fn feed(&self) -> LogServiceClient<Channel> {
         LogServiceClient::new(self.channel.clone())
     }
@@ -123,4 +175,12 @@ impl PolicyStatus {
 
 fn request(filter: &str) -> RequestMessage {
     RequestMessage { filter: filter.to_owned() }
+}
+
+/// What TLS has to say against it, if it is TLS that failed.
+fn mistrust(error: &(dyn Error + 'static)) -> Option<String> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>()?.get_ref())
+        .find_map(|wrapped| wrapped.downcast_ref::<rustls::Error>())
+        .map(ToString::to_string)
 }

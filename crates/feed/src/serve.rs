@@ -5,10 +5,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 use policy::Kind;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{
+    Request, Response, Status,
+    service::{InterceptorLayer, interceptor::InterceptedService},
+    transport::Server,
+};
 
 use crate::{
-    Feed, PolicyHandler, ProbeData,
+    Feed, Listener, PolicyHandler, ProbeData, peer,
     proto::{
         DESCRIPTORS,
         feeder::{
@@ -37,11 +41,15 @@ pub struct Services {
     /// Not in Kubernetes, where policies come from the cluster.
     pub policies: Option<Arc<dyn PolicyHandler>>,
     pub probe: Option<Arc<dyn ProbeData>>,
+    /// Takes policies from peers that have not shown who they are: anyone who can reach the port.
+    pub policies_from_anyone: bool,
 }
 
 /// Serves until `shutdown`, then ends all streams and waits for the calls that are under way.
+///
+/// Who may change policies is decided here, by what `listener` knows of the peer.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     feed: Feed,
     services: Services,
     shutdown: impl Future<Output = ()>,
@@ -58,15 +66,17 @@ pub async fn serve(
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
-        .tcp_nodelay(true)
+        .layer(InterceptorLayer::new(peer::admit))
         .add_service(v1)
         .add_service(v1alpha)
         .add_service(LogServiceServer::new(feed.clone()))
         .add_optional_service(services.policies.map(|handler| {
-            PolicyServiceServer::new(Policies(handler)).max_decoding_message_size(LARGEST)
+            let service =
+                PolicyServiceServer::new(Policies(handler)).max_decoding_message_size(LARGEST);
+            InterceptedService::new(service, peer::may_apply(services.policies_from_anyone))
         }))
         .add_optional_service(services.probe.map(|data| ProbeServiceServer::new(Probe(data))))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .serve_with_incoming_shutdown(listener.into().incoming(), async move {
             shutdown.await;
             feed.close();
         })
@@ -93,10 +103,6 @@ pub async fn serve_health(
         .await
 }
 
-fn peer<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string())
-}
-
 #[tonic::async_trait]
 impl LogService for Feed {
     type WatchMessagesStream = Watch<Message>;
@@ -114,7 +120,7 @@ impl LogService for Feed {
         &self,
         request: Request<RequestMessage>,
     ) -> Result<Response<Self::WatchMessagesStream>, Status> {
-        Ok(Response::new(self.channels().messages.watch(peer(&request))))
+        Ok(Response::new(self.channels().messages.watch(peer::name(&request))))
     }
 
     async fn watch_alerts(
@@ -122,7 +128,7 @@ impl LogService for Feed {
         request: Request<RequestMessage>,
     ) -> Result<Response<Self::WatchAlertsStream>, Status> {
         Ok(Response::new(match request.get_ref().filter.as_str() {
-            "all" | "policy" => self.channels().alerts.watch(peer(&request)),
+            "all" | "policy" => self.channels().alerts.watch(peer::name(&request)),
             _ => Watch::nothing(),
         }))
     }
@@ -132,7 +138,7 @@ impl LogService for Feed {
         request: Request<RequestMessage>,
     ) -> Result<Response<Self::WatchLogsStream>, Status> {
         Ok(Response::new(match request.get_ref().filter.as_str() {
-            "all" | "system" => self.channels().logs.watch(peer(&request)),
+            "all" | "system" => self.channels().logs.watch(peer::name(&request)),
             _ => Watch::nothing(),
         }))
     }

@@ -52,7 +52,11 @@ async fn start(queue: usize) -> Server {
     let listener = listen(([127, 0, 0, 1], 0).into(), "gRPC").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let feed = Feed::new(FeedOptions { queue, ..FeedOptions::default() });
-    let services = Services { policies: Some(Arc::new(Echo)), probe: Some(Arc::new(Echo)) };
+    let services = Services {
+        policies: Some(Arc::new(Echo)),
+        probe: Some(Arc::new(Echo)),
+        policies_from_anyone: true,
+    };
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(serve(listener, feed.clone(), services, async {
         let _ = stopped.await;
@@ -197,7 +201,7 @@ async fn services_can_be_listed() {
 async fn health_is_served_on_a_port_of_its_own() {
     let listener = listen(([127, 0, 0, 1], 0).into(), "gRPCHealthPort").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let services = Services { policies: Some(Arc::new(Echo)), probe: None };
+    let services = Services { policies: Some(Arc::new(Echo)), ..Services::default() };
     tokio::spawn(serve_health(listener, services, std::future::pending()));
     let mut health = HealthClient::new(channel(&address.to_string()).await);
     for service in ["", "feeder.LogService", "policy.PolicyService"] {

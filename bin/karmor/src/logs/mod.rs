@@ -33,7 +33,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<Event, Status>>>>;
 pub(crate) async fn run(options: &LogOptions) -> anyhow::Result<()> {
     let client = options.agent.connect().await?;
     let mut events = watch(&client, options).await?;
-    eprintln!("watching {}", options.agent.address());
+    eprintln!("watching {}", client.address());
     let mut output = options.log_path.open()?;
     let mut messages = options.msg_path.open()?;
     while let Some(event) = events.next().await {

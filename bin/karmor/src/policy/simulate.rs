@@ -108,7 +108,7 @@ async fn listen(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
         client.alerts("all").await?.map(|item| item.map(|alert| serde_json::to_value(&alert)));
     let logs = client.logs("all").await?.map(|item| item.map(|log| serde_json::to_value(&log)));
     let mut events = alerts.merge(logs);
-    eprintln!("watching {}; ^C ends it", options.agent.address());
+    eprintln!("watching {}; ^C ends it", client.address());
     let end = sleep_until(Instant::now() + options.period.unwrap_or(LONG));
     tokio::pin!(end);
     let mut progress = interval(Duration::from_secs(1));

@@ -110,3 +110,33 @@ fn fail_modes_are_words_and_not_any_text() {
         assert!(error.contains(key) && error.contains(word), "{error}");
     }
 }
+
+#[test]
+fn the_socket_is_where_clients_look_and_not_in_kubernetes() {
+    let here = Config { k8s: false, ..Config::default() };
+    assert_eq!(here.socket(), Some(feed::LocalSocket::USUAL_PATH.into()));
+    assert_eq!(Config { k8s: true, ..Config::default() }.socket(), None);
+    let at = load("gRPCSocket: /srv/a.sock\nk8s: true\n", &[], &[]);
+    assert_eq!(at.socket(), Some("/srv/a.sock".into()));
+    assert_eq!(load("gRPCSocket: none\nk8s: false\n", &[], &[]).socket(), None);
+    let error = sources("gRPCSocket: a.sock\n", &[], &[]).load().unwrap_err().to_string();
+    assert!(error.contains("gRPCSocket: `a.sock` is no absolute path"), "{error}");
+}
+
+#[test]
+fn transport_keys_are_words_that_existing_files_use() {
+    let config = load(
+        "tlsEnabled: true\ntlsCertPath: /srv/tls\ntlsCertProvider: external\n",
+        &[("GRPCSOCKETGROUP", "1000")],
+        &[("tlsNames", "a.example, 192.0.2.1")],
+    );
+    assert_eq!(config.tls_cert_provider, CertificateProvider::External);
+    assert_eq!(config.grpc_socket_group, "1000");
+    assert_eq!(*config.tls_names, ["a.example", "192.0.2.1"]);
+    assert!(!config.issues_certificates());
+    assert!(!config.allow_unauthenticated_policies);
+    for (key, value) in [("tlsCertProvider", "vault"), ("tlsNames", "a b")] {
+        let error = sources(&format!("{key}: {value}\n"), &[], &[]).load().unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains(value), "{error}");
+    }
+}

@@ -24,7 +24,10 @@ use crate::{
     matcher::as_text,
 };
 
+/// Anyone may listen there.
 pub(crate) const ADDRESS: &str = "127.0.0.1:32767";
+/// Policies are taken there, from root.
+const SOCKET: &str = "unix:/run/kubearmor/kubearmor.sock";
 const WORK: &str = "/run/cases";
 const STATE_DIR: &str = "/opt/kubearmor";
 const RUN_DIR: &str = "/run/kubearmor";
@@ -303,7 +306,7 @@ impl Agent {
             _ => policy::Kind::Container,
         };
         let answer = self.runtime()?.block_on(async {
-            let client = Client::connect(ADDRESS).await?;
+            let client = Client::connect(SOCKET).await?;
             client.apply(service, event).await
         })?;
         self.applied.remove(&(kind.clone(), namespace.clone(), name.clone()));
