@@ -365,9 +365,10 @@ fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
         let unknown = Alias { device: *device, inode: *inode, rows: [0; ALIAS_ROWS] };
         let alias = known.entry((*device, *inode)).or_insert(unknown);
         let row = image.row(path);
-        match alias.rows.iter_mut().find(|kept| **kept == 0 || **kept == row) {
-            Some(kept) => *kept = row,
-            None => tracing::warn!(path, "rules mean more names of this file than are compared"),
+        if let Some(kept) = alias.rows.iter_mut().find(|kept| **kept == 0 || **kept == row) {
+            *kept = row;
+        } else {
+            tracing::warn!(path, "rules mean more names of this file than are compared");
         }
     }
     known.into_values().collect()
