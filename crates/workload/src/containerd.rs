@@ -186,10 +186,8 @@ impl Watcher {
     }
 
     async fn stopped(&mut self, id: String) -> Result<(), ContainerdError> {
-        if self.known.remove(&id).is_none() {
-            return Ok(());
-        }
-        self.tell(WorkloadEvent::Stopped(id)).await
+        let Some(known) = self.known.remove(&id) else { return Ok(()) };
+        self.tell(WorkloadEvent::Stopped { id, pid: known.pid }).await
     }
 
     async fn tell(&self, event: WorkloadEvent) -> Result<(), ContainerdError> {

@@ -207,7 +207,7 @@ impl Watched {
                     );
                     return format!("+{}@{}", container.id, container.pid);
                 }
-                WorkloadEvent::Stopped(id) => return format!("-{id}"),
+                WorkloadEvent::Stopped { id, pid } => return format!("-{id}@{pid}"),
                 WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => {}
             }
         }
@@ -240,7 +240,7 @@ async fn containers_of_all_namespaces_are_found_then_followed() {
     fake.publish("/tasks/delete", &exec_ended).await;
     let ended = TaskDelete { container_id: "one".into(), id: String::new(), pid: 11 };
     fake.publish("/tasks/delete", &ended).await;
-    assert_eq!(watched.next().await, "-one");
+    assert_eq!(watched.next().await, "-one@11");
 }
 
 #[tokio::test]
@@ -262,5 +262,5 @@ async fn nothing_is_lost_while_containerd_is_away() {
     std::fs::remove_file(&socket).unwrap();
     watched.server = fake.serve(&socket);
     assert_eq!(watched.next().await, "+two@44");
-    assert_eq!(watched.next().await, "-one");
+    assert_eq!(watched.next().await, "-one@11");
 }
