@@ -1,9 +1,13 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, fs, io::IsTerminal as _, net::SocketAddr, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use feed::{Feed, FeedOptions, Services};
+use sensor::Capabilities;
 use telemetry::Node;
 use tokio::{
     net::TcpListener,
@@ -12,9 +16,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::WorkloadEvent;
+use workload::{Way, WorkloadEvent};
 
 use crate::{
+    arrivals::Arrivals,
     backend::{self, Chosen},
     config::{Config, Sources},
     events::{self, Accounts},
@@ -27,11 +32,14 @@ use crate::{
     restore,
     store::Store,
     submissions::Desk,
-    watch as follow,
+    watch as follow, ways,
+    ways::Ways,
 };
 
 /// Containers that start at once before the scanner has to wait.
 const WORKLOAD_QUEUE: usize = 1024;
+/// How often containers are looked for that have ended unheard.
+const LOOK_FOR_ENDED: Duration = Duration::from_mins(1);
 /// Between attempts to listen on a port that another program has.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
@@ -149,13 +157,18 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     ));
     tokio::spawn(offer_health(config.clone(), offered, ending));
 
+    let arrivals = Arc::new(Arrivals {
+        index: index.clone(),
+        containerd: config.containerd_socket.clone(),
+        ways: Ways::default(),
+    });
+    // Before containerd is asked: it answers only when the hooks that wait for the agent have ended.
+    let ways = open_ways(&config, &arrivals);
     let scanned = Arc::new(Notify::new());
     tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
+    tokio::spawn(forget_ended(index.clone()));
     let runtime = runtime_name(&config.containerd_socket).await;
-    let probed = Path::new(probe_file::PATH);
-    if let Err(problem) = probe_file::write(probed, &config, &capabilities, enforcing, &runtime) {
-        warn!("{}: {problem}; `karmor probe` shows less", probed.display());
-    }
+    tokio::spawn(tell_of_node(ways, config.clone(), capabilities, enforcing, runtime));
 
     let readiness = tokio::spawn({
         let instance = Arc::clone(&instance);
@@ -237,6 +250,46 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
     }
 }
 
+/// Listens to those who ask before a container starts.
+fn open_ways(config: &Config, arrivals: &Arc<Arrivals>) -> watch::Receiver<BTreeSet<Way>> {
+    let ways = arrivals.ways.follow();
+    let socket = workload::hook::socket(&config.run_dir);
+    let hooks = workload::hook::listen(socket.clone(), Arc::clone(arrivals));
+    tokio::spawn(async move {
+        if let Err(problem) = hooks.await {
+            error!("{}: {problem}; no runtime hook gets an answer", socket.display());
+        }
+    });
+    ways
+}
+
+/// Keeps the file up to date from which `karmor probe` reads, and logs what changes.
+async fn tell_of_node(
+    mut ways: watch::Receiver<BTreeSet<Way>>,
+    config: Config,
+    capabilities: Capabilities,
+    enforcing: bool,
+    runtime: String,
+) {
+    let path = Path::new(probe_file::PATH);
+    loop {
+        let start = ways::account(&ways.borrow_and_update());
+        info!("container starts: {start}");
+        let node = probe_file::Node {
+            config: &config,
+            capabilities: &capabilities,
+            enforcing,
+            runtime: &runtime,
+        };
+        if let Err(problem) = probe_file::write(path, &node, start) {
+            warn!("{}: {problem}; `karmor probe` shows less", path.display());
+        }
+        if ways.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Hands what happens to containers to the index, and tells when all that exist are governed.
 fn follow_containers(
     config: &Config,
@@ -256,6 +309,16 @@ fn follow_containers(
                 Ok(false) => {}
                 Err(_gone) => return,
             }
+        }
+    }
+}
+
+/// Looks for containers whose end nobody tells: those that only a hook has told of, and starts that failed.
+async fn forget_ended(index: IndexHandle) {
+    loop {
+        tokio::time::sleep(LOOK_FOR_ENDED).await;
+        if index.call(|index| index.forget_ended(workload::is_over)).await.is_err() {
+            return;
         }
     }
 }

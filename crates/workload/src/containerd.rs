@@ -23,6 +23,7 @@ use self::client::{Client, TaskEvent};
 use crate::{
     cgroup::{self, CgroupError},
     container::{Container, WorkloadEvent},
+    newcomer::Newcomer,
 };
 
 /// Where containerd listens unless told otherwise.
@@ -208,6 +209,31 @@ fn error_chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Adds labels and image of a container that containerd is about to start, if it knows it. Asks its store only: its
+/// runtime answers nobody before the container's hooks have ended.
+pub async fn complete(socket: &Path, newcomer: &mut Newcomer) -> Result<(), ContainerdError> {
+    let mut client = Client::connect(socket).await?;
+    let namespaces = match newcomer.runtime_namespace.as_str() {
+        "" => client.namespaces().await?,
+        known => vec![known.to_owned()],
+    };
+    for namespace in namespaces {
+        let Some(record) = client.container(&namespace, &newcomer.id).await? else { continue };
+        for (key, value) in record.labels {
+            newcomer.labels.entry(key).or_insert(value);
+        }
+        if newcomer.image.is_empty() {
+            newcomer.image = record.image;
+        }
+        if newcomer.cgroups_path.is_none() {
+            newcomer.cgroups_path = record.cgroups_path;
+        }
+        newcomer.runtime_namespace = namespace;
+        return Ok(());
+    }
+    Ok(())
 }
 
 /// The version of the containerd that listens at `socket`, if one does.

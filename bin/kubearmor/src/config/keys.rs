@@ -60,7 +60,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("annotateResources", "Annotate pod templates with AppArmor profiles"),
     ("procfsMount", "Where the host's proc file system is mounted"),
     ("machineIDPath", "File that holds the node's id"),
-    ("useOCIHooks", "Find containers through OCI hooks"),
+    ("useOCIHooks", "Accepted for compatibility: OCI hooks always get an answer"),
     ("enableIMA", "Add hashes of files to events"),
     ("enableUSBDeviceHandler", "Enforce device rules"),
     ("dropResourceFromProcessLogs", "Leave the command line out of process logs"),
