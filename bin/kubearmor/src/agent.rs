@@ -1,7 +1,12 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
 use std::{
-    collections::BTreeSet, fs, io::IsTerminal as _, net::SocketAddr, path::Path, sync::Arc,
+    collections::BTreeSet,
+    fs,
+    io::IsTerminal as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -260,6 +265,12 @@ fn open_ways(config: &Config, arrivals: &Arc<Arrivals>) -> watch::Receiver<BTree
             error!("{}: {problem}; no runtime hook gets an answer", socket.display());
         }
     });
+    if config.enable_nri {
+        let socket = Some(config.nri_socket.trim_start_matches("unix://"));
+        let socket = socket.filter(|socket| !socket.is_empty()).map(PathBuf::from);
+        let index = config.nri_index.clone();
+        tokio::spawn(workload::nri::serve(socket, index, Arc::clone(arrivals)));
+    }
     ways
 }
 

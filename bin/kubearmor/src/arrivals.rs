@@ -53,6 +53,11 @@ impl Governor for Arrivals {
         found.await.ok().flatten()
     }
 
+    async fn may_start_ungoverned(&self) -> bool {
+        // Fails only while the agent goes down.
+        self.index.call(|index| index.may_start_ungoverned()).await.unwrap_or(true)
+    }
+
     fn way(&self, way: Way, open: bool) {
         self.ways.set(way, open);
     }
@@ -60,6 +65,9 @@ impl Governor for Arrivals {
 
 impl Arrivals {
     async fn complete(&self, newcomer: &mut Newcomer) -> Result<(), String> {
+        if newcomer.labels_known {
+            return Ok(());
+        }
         let completed = workload::containerd::complete(&self.containerd, newcomer);
         match timeout(COMPLETION, completed).await {
             Ok(completed) => completed.map_err(|error| chain(&error)),

@@ -113,7 +113,7 @@ impl Default for Config {
             cri_socket: String::new(),
             nri_socket: String::new(),
             nri_index: "99".into(),
-            enable_nri: false,
+            enable_nri: true,
             containerd_socket: workload::containerd::DEFAULT_SOCKET.into(),
             visibility: VisibilityList::default(),
             host_visibility: HostVisibility::Default,
@@ -218,7 +218,6 @@ impl Config {
     pub(crate) fn not_there_yet(&self) -> Vec<&'static str> {
         let asked = [
             (self.k8s, "k8s: policies come through gRPC and policyDir only"),
-            (self.enable_nri, "enableNRI: containers are found through containerd's events"),
             (!self.cri_socket.is_empty(), "criSocket: containerdSocket is used"),
             (self.enable_kube_armor_vm, "enableKubeArmorVm: no policies come from a controller"),
             (self.enable_ima, "enableIMA: events carry no hashes"),

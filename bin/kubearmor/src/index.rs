@@ -31,6 +31,7 @@ use crate::{
 
 /// What the configuration says about policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one field for each key that says yes or no")]
 pub(crate) struct Settings {
     pub(crate) container_policies: bool,
     pub(crate) host_policies: bool,
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) merge_window: Duration,
     /// Objects that cannot be followed to the root are permitted.
     pub(crate) permit_unresolved: bool,
+    /// Containers may start though their rules could not be put in force.
+    pub(crate) start_ungoverned: bool,
 }
 
 /// Who keeps a policy's text.

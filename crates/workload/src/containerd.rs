@@ -230,6 +230,14 @@ pub async fn complete(socket: &Path, newcomer: &mut Newcomer) -> Result<(), Cont
         if newcomer.cgroups_path.is_none() {
             newcomer.cgroups_path = record.cgroups_path;
         }
+        // A pod's labels are those of the container that stands for it, and what policies select.
+        if let Some(pod) = &newcomer.pod_id
+            && let Some(record) = client.container(&namespace, pod).await?
+        {
+            for (key, value) in record.labels {
+                newcomer.labels.entry(key).or_insert(value);
+            }
+        }
         newcomer.runtime_namespace = namespace;
         return Ok(());
     }

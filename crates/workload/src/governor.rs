@@ -23,6 +23,9 @@ pub trait Governor: Send + Sync + 'static {
     /// The id of the governed container that a process in this control group belongs to.
     fn container_of(&self, cgroup: PathBuf) -> impl Future<Output = Option<String>> + Send;
 
+    /// Whether a container may start though its rules are not in force.
+    fn may_start_ungoverned(&self) -> impl Future<Output = bool> + Send;
+
     /// A way works, or does not any more.
     fn way(&self, way: Way, open: bool);
 }

@@ -12,6 +12,7 @@ pub mod hook;
 mod host;
 mod links;
 mod newcomer;
+pub mod nri;
 pub mod oci;
 mod root;
 

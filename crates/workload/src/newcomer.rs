@@ -35,6 +35,7 @@ const ANNOTATIONS: [(&str, &str); 9] = [
 ];
 const IMAGE_ANNOTATIONS: [&str; 2] =
     ["io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"];
+const POD_ANNOTATION: &str = "io.kubernetes.cri.sandbox-id";
 /// CRI-O keeps the labels of pod and container there, as JSON.
 const LABELS_ANNOTATION: &str = "io.kubernetes.cri-o.Labels";
 
@@ -55,6 +56,11 @@ pub struct Newcomer {
     pub prepared_root: Option<PathBuf>,
     /// Containerd's namespace, as far as it is known.
     pub runtime_namespace: String,
+    /// Containerd's container that stands for its pod.
+    pub pod_id: Option<String>,
+    /// Whoever told of it knows its labels and those of its pod.
+    #[serde(skip)]
+    pub labels_known: bool,
 }
 
 /// Why a container that is told of cannot be governed.
@@ -85,6 +91,9 @@ impl Newcomer {
         let labels = labels.and_then(|text| serde_json::from_str::<BTreeMap<_, _>>(text).ok());
         for (key, value) in labels.into_iter().flatten() {
             self.labels.entry(key).or_insert(value);
+        }
+        if let Some(pod) = annotations.get(POD_ANNOTATION) {
+            self.pod_id.get_or_insert_with(|| pod.clone());
         }
         if self.image.is_empty() {
             let image = IMAGE_ANNOTATIONS.iter().find_map(|key| annotations.get(*key));

@@ -13,9 +13,12 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("logPath", "Where events are written as JSON lines: none, stdout or a file"),
     ("seLinuxProfileDir", "Directory of SELinux modules"),
     ("criSocket", "Socket of the container runtime interface"),
-    ("nriSocket", "Socket of the node resource interface"),
-    ("nriIndex", "Index of the plugin at that interface"),
-    ("enableNRI", "Find containers through that interface"),
+    (
+        "nriSocket",
+        "Socket of the node resource interface (default: /var/run/nri/nri.sock or /run/nri/nri.sock)",
+    ),
+    ("nriIndex", "Place among that interface's plugins: two digits"),
+    ("enableNRI", "Be asked by that interface before a container starts, where it is there"),
     ("containerdSocket", "Socket of containerd"),
     (
         "visibility",

@@ -66,6 +66,10 @@ impl Index {
         }
     }
 
+    pub(crate) fn may_start_ungoverned(&self) -> bool {
+        self.settings.start_ungoverned
+    }
+
     fn is_selected(&self, governed: &Governed) -> bool {
         self.policies
             .values()

@@ -138,6 +138,7 @@ const ALL: Settings = Settings {
     host_visible: Visibility::PROCESS,
     merge_window: Duration::from_secs(1),
     permit_unresolved: false,
+    start_ungoverned: false,
     container_policies: true,
     host_policies: true,
     containers: Postures {

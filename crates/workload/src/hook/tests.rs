@@ -36,6 +36,10 @@ impl Governor for Fake {
         self.inside.clone()
     }
 
+    async fn may_start_ungoverned(&self) -> bool {
+        false
+    }
+
     fn way(&self, way: Way, open: bool) {
         assert!(way == Way::Hook && open);
     }
