@@ -1,18 +1,9 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::IsTerminal as _,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use feed::{Feed, FeedOptions, Services};
-use sensor::Capabilities;
 use telemetry::Node;
 use tokio::{
     net::TcpListener,
@@ -21,10 +12,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::{Way, WorkloadEvent};
+use workload::WorkloadEvent;
 
 use crate::{
-    arrivals::Arrivals,
+    arrivals::{self, Arrivals},
     backend::{self, Chosen},
     config::{Config, Sources},
     events::{self, Accounts},
@@ -32,19 +23,15 @@ use crate::{
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::{Instance, write_whole},
-    probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     store::Store,
     submissions::Desk,
     watch as follow, ways,
-    ways::Ways,
 };
 
 /// Containers that start at once before the scanner has to wait.
 const WORKLOAD_QUEUE: usize = 1024;
-/// How often containers are looked for that have ended unheard.
-const LOOK_FOR_ENDED: Duration = Duration::from_mins(1);
 /// Between attempts to listen on a port that another program has.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
@@ -162,18 +149,12 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     ));
     tokio::spawn(offer_health(config.clone(), offered, ending));
 
-    let arrivals = Arc::new(Arrivals {
-        index: index.clone(),
-        containerd: config.containerd_socket.clone(),
-        ways: Ways::default(),
-    });
+    let arrivals = Arc::new(Arrivals::new(&config, index.clone()));
     // Before containerd is asked: it answers only when the hooks that wait for the agent have ended.
-    let ways = open_ways(&config, &arrivals);
+    arrivals::listen(&arrivals, &config).await;
     let scanned = Arc::new(Notify::new());
     tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
-    tokio::spawn(forget_ended(index.clone()));
-    let runtime = runtime_name(&config.containerd_socket).await;
-    tokio::spawn(tell_of_node(ways, config.clone(), capabilities, enforcing, runtime));
+    tokio::spawn(ways::tell(arrivals.ways.follow(), config.clone(), capabilities, enforcing));
 
     let readiness = tokio::spawn({
         let instance = Arc::clone(&instance);
@@ -255,52 +236,6 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
     }
 }
 
-/// Listens to those who ask before a container starts.
-fn open_ways(config: &Config, arrivals: &Arc<Arrivals>) -> watch::Receiver<BTreeSet<Way>> {
-    let ways = arrivals.ways.follow();
-    let socket = workload::hook::socket(&config.run_dir);
-    let hooks = workload::hook::listen(socket.clone(), Arc::clone(arrivals));
-    tokio::spawn(async move {
-        if let Err(problem) = hooks.await {
-            error!("{}: {problem}; no runtime hook gets an answer", socket.display());
-        }
-    });
-    if config.enable_nri {
-        let socket = Some(config.nri_socket.trim_start_matches("unix://"));
-        let socket = socket.filter(|socket| !socket.is_empty()).map(PathBuf::from);
-        let index = config.nri_index.clone();
-        tokio::spawn(workload::nri::serve(socket, index, Arc::clone(arrivals)));
-    }
-    ways
-}
-
-/// Keeps the file up to date from which `karmor probe` reads, and logs what changes.
-async fn tell_of_node(
-    mut ways: watch::Receiver<BTreeSet<Way>>,
-    config: Config,
-    capabilities: Capabilities,
-    enforcing: bool,
-    runtime: String,
-) {
-    let path = Path::new(probe_file::PATH);
-    loop {
-        let start = ways::account(&ways.borrow_and_update());
-        info!("container starts: {start}");
-        let node = probe_file::Node {
-            config: &config,
-            capabilities: &capabilities,
-            enforcing,
-            runtime: &runtime,
-        };
-        if let Err(problem) = probe_file::write(path, &node, start) {
-            warn!("{}: {problem}; `karmor probe` shows less", path.display());
-        }
-        if ways.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Hands what happens to containers to the index, and tells when all that exist are governed.
 fn follow_containers(
     config: &Config,
@@ -320,16 +255,6 @@ fn follow_containers(
                 Ok(false) => {}
                 Err(_gone) => return,
             }
-        }
-    }
-}
-
-/// Looks for containers whose end nobody tells: those that only a hook has told of, and starts that failed.
-async fn forget_ended(index: IndexHandle) {
-    loop {
-        tokio::time::sleep(LOOK_FOR_ENDED).await;
-        if index.call(|index| index.forget_ended(workload::is_over)).await.is_err() {
-            return;
         }
     }
 }
@@ -392,12 +317,4 @@ async fn listen(
 async fn told(mut ending: watch::Receiver<bool>) {
     // An error means that the agent's main task is gone: the end as well.
     let _ = ending.wait_for(|end| *end).await;
-}
-
-async fn runtime_name(socket: &Path) -> String {
-    let version = workload::containerd::version(socket);
-    match tokio::time::timeout(Duration::from_secs(1), version).await {
-        Ok(Ok(version)) => format!("containerd://{}", version.trim_start_matches('v')),
-        _ => String::new(),
-    }
 }

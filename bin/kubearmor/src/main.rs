@@ -19,6 +19,7 @@ mod reload;
 mod restore;
 mod store;
 mod submissions;
+mod told;
 mod watch;
 mod ways;
 

@@ -1,9 +1,13 @@
 //! By which ways the agent hears of containers before they run, and what to tell the operator of it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
+use sensor::Capabilities;
 use tokio::sync::watch;
+use tracing::{info, warn};
 use workload::Way;
+
+use crate::{config::Config, probe_file};
 
 /// The ways that work at present.
 #[derive(Debug)]
@@ -26,8 +30,43 @@ impl Ways {
     }
 }
 
+/// Keeps the file up to date from which `karmor probe` reads, and logs what changes.
+pub(crate) async fn tell(
+    mut ways: watch::Receiver<BTreeSet<Way>>,
+    config: Config,
+    capabilities: Capabilities,
+    enforcing: bool,
+) {
+    let runtime = runtime_name(&config.containerd_socket).await;
+    let node = probe_file::Node {
+        config: &config,
+        capabilities: &capabilities,
+        enforcing,
+        runtime: &runtime,
+    };
+    let path = Path::new(probe_file::PATH);
+    loop {
+        let start = account(&ways.borrow_and_update());
+        info!("container starts: {start}");
+        if let Err(problem) = probe_file::write(path, &node, start) {
+            warn!("{}: {problem}; `karmor probe` shows less", path.display());
+        }
+        if ways.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn runtime_name(socket: &Path) -> String {
+    let version = workload::containerd::version(socket);
+    match tokio::time::timeout(Duration::from_secs(1), version).await {
+        Ok(Ok(version)) => format!("containerd://{}", version.trim_start_matches('v')),
+        _ => String::new(),
+    }
+}
+
 /// What holds for a container's start, and what would make it better.
-pub(crate) fn account(ways: &BTreeSet<Way>) -> &'static str {
+fn account(ways: &BTreeSet<Way>) -> &'static str {
     match (ways.contains(&Way::Nri), ways.contains(&Way::Hook)) {
         (_, true) => "no gap: a runtime hook asks before a container's first program runs",
         (true, false) => {

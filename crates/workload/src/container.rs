@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use ruleset::{CONTAINER_NAMESPACE, Workload, WorkloadKind};
+use serde::{Deserialize, Serialize};
 
-use crate::root::RootPlace;
+use crate::{cgroup, root::RootPlace};
 
 /// Labels that may name a container, best first.
 const NAME_LABELS: [&str; 3] =
@@ -23,7 +24,7 @@ const RESERVED: [&str; 6] = [
 ];
 
 /// A container whose first process exists; its program may not have been executed yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// The runtime's full id.
     pub id: String,
@@ -79,6 +80,11 @@ impl Container {
     /// Whether both tell of the same life of one container.
     pub fn is_same_life(&self, other: &Self) -> bool {
         (&self.id, self.pid, &self.cgroup) == (&other.id, other.pid, &other.cgroup)
+    }
+
+    /// Whether its first process is still in its control group.
+    pub fn is_there(&self) -> bool {
+        cgroup::holds(&self.cgroup, self.pid).unwrap_or(false) && !cgroup::is_over(&self.cgroup)
     }
 
     /// Adds what somebody else knows of the same container. What was told first stands: a pod's labels are not lost
