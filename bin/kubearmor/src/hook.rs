@@ -192,6 +192,21 @@ mod tests {
     }
 
     #[test]
+    fn the_hook_that_is_shipped_calls_this_program_and_outwaits_it() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/hooks/kubearmor.json");
+        let shipped: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let hook = &shipped["hook"];
+        let arguments = hook["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+        let matches = crate::command_line::command().try_get_matches_from(arguments).unwrap();
+        assert_eq!(matches.subcommand_name(), Some("hook"));
+        assert!(hook["timeout"].as_u64().unwrap() > PATIENCE.as_secs());
+        let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/systemd/kubearmor.service");
+        let unit = fs::read_to_string(unit).unwrap();
+        assert!(unit.contains(&format!("ExecStart={} agent", hook["path"].as_str().unwrap())));
+    }
+
+    #[test]
     fn the_keys_in_force_count_before_those_of_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let config = Config { run_dir: directory.path().to_owned(), ..Config::default() };

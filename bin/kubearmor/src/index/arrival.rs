@@ -17,10 +17,10 @@ impl Index {
         if &*key.0 == WorkloadKey::HOST {
             return Err(format!("a container called `{key}` cannot be told from the host"));
         }
-        let known = self.workloads.get(&key).and_then(|governed| governed.container.as_ref());
-        match known {
-            Some(known) if known.is_same_life(&container) => self.heard_again(&key, &container),
-            _ => self.begin(&key, container),
+        if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
+            self.heard_again(&key, &container);
+        } else {
+            self.begin(&key, container);
         }
         self.standing(&key)
     }
@@ -113,4 +113,10 @@ impl Index {
         let nearest = holding.max_by_key(|container| container.cgroup.as_os_str().len());
         nearest.map(|container| container.id.as_str())
     }
+}
+
+/// A life that never had its rules begins again: it may not even have a place.
+fn is_known(governed: &Governed, container: &Container) -> bool {
+    let same = governed.container.as_ref().is_some_and(|known| known.is_same_life(container));
+    same && (governed.rules.is_some() || governed.problem.is_none())
 }
