@@ -107,8 +107,8 @@ impl Governor for Arrivals {
     }
 
     async fn may_start_ungoverned(&self) -> bool {
-        // Fails only while the agent goes down.
-        self.index.call(|index| index.may_start_ungoverned()).await.unwrap_or(true)
+        // Fails only while the agent goes down, and then nobody can say so.
+        self.index.call(|index| index.may_start_ungoverned()).await.unwrap_or(false)
     }
 
     fn way(&self, way: Way, open: bool) {
@@ -138,7 +138,7 @@ impl Arrivals {
     /// Forgets those that only a hook has told of, and starts that failed.
     async fn forget_ended(&self) -> Result<(), Gone> {
         if let Some(told) = &self.told {
-            told.still_there(Container::is_there);
+            told.still_there(|container| !workload::is_over(&container.cgroup));
         }
         self.index.call(|index| index.forget_ended(workload::is_over)).await
     }

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
+    sync::OnceLock,
 };
 
 use procfs::process::Process;
@@ -60,15 +61,21 @@ fn process(pid: u32) -> Result<Process, procfs::ProcError> {
     Process::new(i32::try_from(pid).unwrap_or(i32::MAX))
 }
 
-fn mount_point() -> Result<PathBuf, CgroupError> {
+/// Looked for once: the list of mounts is long where there are many containers.
+fn mount_point() -> Result<&'static Path, CgroupError> {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found);
+    }
     let pid = std::process::id();
-    process(pid)
+    let found = process(pid)
         .and_then(|me| me.mountinfo())
         .map_err(|source| CgroupError::Process { pid, source })?
         .into_iter()
         .find(|mount| mount.fs_type == "cgroup2")
         .map(|mount| mount.mount_point)
-        .ok_or(CgroupError::NoUnifiedHierarchy)
+        .ok_or(CgroupError::NoUnifiedHierarchy)?;
+    Ok(FOUND.get_or_init(|| found))
 }
 
 /// Cuts `path` behind the container's own cgroup, if `wanted` tells which one that is.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use enforce::{Placement, WorkloadKey};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 use workload::Container;
 
 use super::{Governed, Index};
@@ -15,7 +15,9 @@ impl Index {
     pub(crate) fn arrived(&mut self, container: Container) -> Result<(), String> {
         let key = WorkloadKey(container.id.as_str().into());
         if &*key.0 == WorkloadKey::HOST {
-            return Err(format!("a container called `{key}` cannot be told from the host"));
+            let problem = format!("a container whose id is `{key}` cannot be told from the host");
+            error!("{problem}");
+            return Err(problem);
         }
         if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
             self.heard_again(&key, &container);

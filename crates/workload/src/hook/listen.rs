@@ -120,9 +120,7 @@ async fn starting(newcomer: Newcomer, asker: u32, governor: &impl Governor) -> R
     if let Ok(cgroup) = cgroup::of_process(asker)
         && let Some(known) = governor.container_of(cgroup).await
     {
-        // The hook of a later stage runs in the container that an earlier stage has told of.
-        let same = known == newcomer.id;
-        return if same { Ok(()) } else { Err("containers do not tell of containers".to_owned()) };
+        return from_inside(&known, &newcomer);
     }
     let mut newcomer = newcomer;
     if inside {
@@ -133,6 +131,15 @@ async fn starting(newcomer: Newcomer, asker: u32, governor: &impl Governor) -> R
     }
     governor.way(Way::Hook, true);
     governor.govern(newcomer).await
+}
+
+/// What a process of a governed container gets to hear; nothing changes by it. The hook of a later stage runs in the
+/// container that an earlier stage has told of.
+pub(super) fn from_inside(known: &str, newcomer: &Newcomer) -> Result<(), String> {
+    if known == newcomer.id {
+        return Ok(());
+    }
+    Err(format!("the container {known} does not tell of containers"))
 }
 
 fn is_in_another_pid_namespace(pid: u32) -> io::Result<bool> {
