@@ -112,8 +112,8 @@ fn the_reason_of_a_refusal_reaches_the_hook() {
 #[test]
 fn a_container_does_not_tell_what_containers_are() {
     let told = |id: &str| Newcomer { id: id.into(), pid: 42, ..Newcomer::default() };
-    assert_eq!(super::listen::from_inside("web", &told("web")), Ok(()));
-    let error = super::listen::from_inside("web", &told("db")).unwrap_err();
+    assert_eq!(listen::from_inside("web", &told("web")), Ok(()));
+    let error = listen::from_inside("web", &told("db")).unwrap_err();
     assert_eq!(error, "the container web does not tell of containers");
 }
 
