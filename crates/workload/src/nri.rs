@@ -20,9 +20,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-pub use self::framing::{FramingError, read_hostile};
+pub use self::framing::read_hostile;
 use self::{
-    framing::{Frames, Messages, PLUGIN, RUNTIME},
+    framing::{Frames, FramingError, Messages, PLUGIN, RUNTIME},
     plugin::{Call, What, registered, registration},
 };
 use crate::governor::{Governor, Way};
@@ -37,8 +37,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// From the introduction to the first call.
 const INTRODUCTION: Duration = Duration::from_secs(10);
 
+/// Why a session with the runtime ended, or did not begin.
 #[derive(Debug, thiserror::Error)]
-pub enum NriError {
+enum NriError {
     #[error("{}: {source}", socket.display())]
     Connect {
         socket: PathBuf,

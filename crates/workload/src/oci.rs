@@ -22,6 +22,7 @@ pub struct State {
     annotations: BTreeMap<String, String>,
 }
 
+/// Where a container is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -51,6 +52,7 @@ struct SpecificationLinux {
     cgroups_path: Option<String>,
 }
 
+/// Why what a runtime handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
     #[error(

@@ -35,7 +35,9 @@ pub enum RootPlace {
 impl RootPlace {
     /// Opens it where it is now.
     pub fn open(&self) -> io::Result<Root> {
-        let Self::Container { pid, prepared } = self else { return Root::open(Path::new("/")) };
+        let Self::Container { pid, prepared } = self else {
+            return Root::of_namespace(Path::new("/"));
+        };
         let own = PathBuf::from(format!("/proc/{pid}/root"));
         match prepared {
             // The mounts of the container are there in its own mount namespace only.

@@ -12,6 +12,7 @@ use super::{Answer, LONGEST_LINE, Request, line};
 
 const RETRY: Duration = Duration::from_millis(50);
 
+/// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error("no agent answers at {}: {source}; start it", socket.display())]

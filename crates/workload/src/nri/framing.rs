@@ -18,8 +18,9 @@ pub(crate) const LONGEST_SENT: usize = 4096;
 pub(crate) const REQUEST: u8 = 1;
 pub(crate) const RESPONSE: u8 = 2;
 
+/// A length beyond what anybody has reason to send.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FramingError {
+pub(crate) enum FramingError {
     #[error("a frame of {0} bytes, which is more than any message takes")]
     Frame(usize),
     #[error("a message of {0} bytes, more than ttrpc allows")]
