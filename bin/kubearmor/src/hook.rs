@@ -37,8 +37,12 @@ struct Failing {
 
 /// Fails if the container must not start.
 pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
-    // A mistake in the file does not open anything: the defaults are closed.
-    let config = sources.load().unwrap_or_default();
+    let config = sources.load().or_else(|problem| {
+        // A mistake in the file does not open anything: the defaults are closed.
+        eprintln!("warning: {problem}; the defaults count instead of that file");
+        Sources { file: None, ..sources.clone() }.load()
+    });
+    let config = config.context("the configuration cannot be read")?;
     let failing = failing(&config);
     let asked = read_request(io::stdin().lock()).and_then(|request| {
         let socket = socket(&config.run_dir);
