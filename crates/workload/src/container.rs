@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{cgroup, root::RootPlace};
 
-/// Labels that may name a container, best first.
+/// Labels that may name a container, best first. Those of Kubernetes are the kubelet's word; ours may stand on an image or
+/// in a pod, and must not give a pod's container another identity.
 const NAME_LABELS: [&str; 3] =
-    ["kubearmor.io/container.name", "io.kubernetes.container.name", "nerdctl/name"];
-const NAMESPACE_LABELS: [&str; 2] = ["kubearmor.io/namespace", "io.kubernetes.pod.namespace"];
+    ["io.kubernetes.container.name", "kubearmor.io/container.name", "nerdctl/name"];
+const NAMESPACE_LABELS: [&str; 2] = ["io.kubernetes.pod.namespace", "kubearmor.io/namespace"];
 const POD_LABEL: &str = "io.kubernetes.pod.name";
 
 /// Label keys that runtimes and this product keep for themselves; users neither see nor select them.
@@ -155,18 +156,29 @@ mod tests {
     }
 
     #[test]
-    fn own_labels_come_before_those_of_kubernetes_and_are_not_shown() {
-        let found = container(&[
-            ("kubearmor.io/container.name", "web"),
-            ("io.kubernetes.container.name", "other"),
+    fn a_pods_container_has_the_identity_that_kubernetes_gives_it() {
+        let forged = container(&[
+            ("kubearmor.io/container.name", "other"),
+            ("kubearmor.io/namespace", "kube-system"),
+            ("io.kubernetes.container.name", "web"),
             ("io.kubernetes.pod.namespace", "shop"),
             ("io.kubernetes.pod.name", "web-1"),
             ("containerd.io/restart.status", "running"),
             ("app", "web"),
         ]);
+        assert_eq!((forged.name.as_str(), forged.namespace.as_str()), ("web", "shop"));
+        assert_eq!(forged.pod, "web-1");
+        assert_eq!(forged.labels.into_iter().collect::<Vec<_>>(), [("app".into(), "web".into())]);
+    }
+
+    #[test]
+    fn outside_kubernetes_our_own_labels_name_a_container() {
+        let found = container(&[
+            ("kubearmor.io/container.name", "web"),
+            ("kubearmor.io/namespace", "shop"),
+            ("nerdctl/name", "other"),
+        ]);
         assert_eq!((found.name.as_str(), found.namespace.as_str()), ("web", "shop"));
-        assert_eq!(found.pod, "web-1");
-        assert_eq!(found.labels.into_iter().collect::<Vec<_>>(), [("app".into(), "web".into())]);
     }
 
     #[test]

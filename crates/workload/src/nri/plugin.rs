@@ -202,18 +202,16 @@ fn newcomer(pod: Option<&PodSandbox>, container: Container) -> Newcomer {
         ..Newcomer::default()
     };
     newcomer.annotated(&container.annotations.into_iter().collect());
-    let mut add = |key: &str, value: &str| {
-        newcomer.labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
-    };
-    add("io.kubernetes.container.name", &container.name);
+    let labels = &mut newcomer.labels;
     if let Some(pod) = pod {
-        add("io.kubernetes.pod.name", &pod.name);
-        add("io.kubernetes.pod.namespace", &pod.namespace);
-        // Policies select containers by what their pod says.
+        // Policies select containers by what their pod says, but the pod's author does not say what its names are.
         for (key, value) in &pod.labels {
-            add(key, value);
+            labels.entry(key.clone()).or_insert_with(|| value.clone());
         }
+        labels.insert("io.kubernetes.pod.name".to_owned(), pod.name.clone());
+        labels.insert("io.kubernetes.pod.namespace".to_owned(), pod.namespace.clone());
     }
+    labels.insert("io.kubernetes.container.name".to_owned(), container.name);
     newcomer
 }
 
