@@ -1,4 +1,4 @@
-//! Compiles the messages of containerd's API that this crate speaks.
+//! Compiles the messages of containerd's API and of NRI that this crate speaks.
 
 use std::{env, error::Error};
 
@@ -12,6 +12,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "containerd/version.proto",
         "containerd/events.proto",
         "containerd/task_events.proto",
+        "nri/nri.proto",
+        "nri/ttrpc.proto",
     ];
     let descriptors = protox::compile(files, [&root])?;
     // The servers exist for the tests, which play containerd.

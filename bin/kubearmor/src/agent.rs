@@ -1,6 +1,6 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use feed::{Feed, FeedOptions, Services};
@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use workload::WorkloadEvent;
 
 use crate::{
+    arrivals::{self, Arrivals},
     backend::{self, Chosen},
     config::{Config, Sources},
     events::{self, Accounts},
@@ -21,13 +22,12 @@ use crate::{
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
-    probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     store::Store,
     submissions::Desk,
     transport::{self, Offer},
-    watch as follow,
+    watch as follow, ways,
 };
 
 /// Containers that start at once before the scanner has to wait.
@@ -147,13 +147,12 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     tokio::spawn(transport::serve_health(offer.clone()));
     let services = tokio::spawn(offer.serve());
 
+    let arrivals = Arc::new(Arrivals::new(&config, index.clone()));
+    // Before containerd is asked: it answers only when the hooks that wait for the agent have ended.
+    arrivals::listen(&arrivals, &config).await;
     let scanned = Arc::new(Notify::new());
     tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
-    let runtime = runtime_name(&config.containerd_socket).await;
-    let probed = Path::new(probe_file::PATH);
-    if let Err(problem) = probe_file::write(probed, &config, &capabilities, enforcing, &runtime) {
-        warn!("{}: {problem}; `karmor probe` shows less", probed.display());
-    }
+    tokio::spawn(ways::tell(arrivals.ways.follow(), config.clone(), capabilities, enforcing));
 
     let readiness = tokio::spawn({
         let instance = Arc::clone(&instance);
@@ -255,13 +254,5 @@ fn follow_containers(
                 Err(_gone) => return,
             }
         }
-    }
-}
-
-async fn runtime_name(socket: &Path) -> String {
-    let version = workload::containerd::version(socket);
-    match tokio::time::timeout(Duration::from_secs(1), version).await {
-        Ok(Ok(version)) => format!("containerd://{}", version.trim_start_matches('v')),
-        _ => String::new(),
     }
 }

@@ -21,6 +21,7 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(agent())
+        .subcommand(hook())
         .subcommand(
             Command::new("detach")
                 .about("End enforcement: remove all programs and rules from the kernel")
@@ -33,6 +34,24 @@ pub(crate) fn command() -> Command {
         )
 }
 
+/// Read by runtimes' own means: they give it the container's state on standard input.
+fn hook() -> Command {
+    Command::new("hook")
+        .about("Let a container start when its rules are in force: for container runtimes to call")
+        .after_help(
+            "Reads the state of a container from standard input, as the OCI runtime specification defines it, at the \
+             stages createRuntime, prestart, createContainer and poststop.",
+        )
+        .arg(file())
+        .arg(Arg::new("runDir").long("runDir").value_name("DIR").help("The agent's runDir"))
+}
+
+fn file() -> Arg {
+    Arg::new(FILE_FLAG).long(FILE_FLAG).value_name("FILE").help(
+        "Configuration file [environment: KUBEARMOR_CFG] [default: kubearmor.yaml beside the program, if there]",
+    )
+}
+
 fn agent() -> Command {
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
     let mut agent = Command::new("agent")
@@ -40,9 +59,7 @@ fn agent() -> Command {
         .after_help(
             "A flag wins over an environment variable (the key in upper case), that over the file.",
         )
-        .arg(Arg::new(FILE_FLAG).long(FILE_FLAG).value_name("FILE").help(
-            "Configuration file [environment: KUBEARMOR_CFG] [default: kubearmor.yaml beside the program, if there]",
-        ))
+        .arg(file())
         .arg(
             Arg::new(POLICIES_FLAG)
                 .long(POLICIES_FLAG)
@@ -103,9 +120,9 @@ pub(crate) fn sources(
     let environment: BTreeMap<String, String> = environment.collect();
     let mut flags: BTreeMap<String, String> = KEYS
         .iter()
-        .filter_map(|&(key, _)| Some((key.to_owned(), matches.get_one::<String>(key)?.clone())))
+        .filter_map(|&(key, _)| Some((key.to_owned(), given(matches, key)?.clone())))
         .collect();
-    if let Some(directory) = matches.get_one::<String>(POLICIES_FLAG) {
+    if let Some(directory) = given(matches, POLICIES_FLAG) {
         flags.insert("policyDir".to_owned(), directory.clone());
     }
     let named = matches
@@ -113,6 +130,11 @@ pub(crate) fn sources(
         .or(environment.get(FILE_VARIABLE).filter(|path| !path.is_empty()))
         .map(PathBuf::from);
     Sources { file: named.or_else(beside_the_program), environment, flags }
+}
+
+/// `None` as well for a flag that the subcommand does not have.
+fn given<'m>(matches: &'m ArgMatches, flag: &str) -> Option<&'m String> {
+    matches.try_get_one::<String>(flag).ok().flatten()
 }
 
 fn beside_the_program() -> Option<PathBuf> {
@@ -152,6 +174,15 @@ mod tests {
     fn the_agent_is_what_flags_alone_mean() {
         assert_eq!(parse(&["-host=a"], &[]).flags["host"], "a");
         assert_eq!(parse(&["--policies", "/p"], &[]).flags["policyDir"], "/p");
+    }
+
+    #[test]
+    fn a_hook_finds_the_agent_as_the_agent_finds_itself() {
+        let arguments = ["kubearmor", "hook", "--config", "/c.yaml", "-runDir", "/r"];
+        let arguments = normalize(arguments.into_iter().map(str::to_owned));
+        let matches = command().try_get_matches_from(arguments).unwrap();
+        let given = sources(matches.subcommand_matches("hook").unwrap(), std::iter::empty());
+        assert_eq!((given.file, given.flags["runDir"].as_str()), (Some("/c.yaml".into()), "/r"));
     }
 
     #[test]

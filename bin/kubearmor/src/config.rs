@@ -129,7 +129,7 @@ impl Default for Config {
             cri_socket: String::new(),
             nri_socket: String::new(),
             nri_index: "99".into(),
-            enable_nri: false,
+            enable_nri: true,
             containerd_socket: workload::containerd::DEFAULT_SOCKET.into(),
             visibility: VisibilityList::default(),
             host_visibility: HostVisibility::Default,
@@ -234,8 +234,6 @@ impl Config {
     pub(crate) fn not_there_yet(&self) -> Vec<&'static str> {
         let asked = [
             (self.k8s, "k8s: policies come through gRPC and policyDir only"),
-            (self.enable_nri, "enableNRI: containers are found through containerd's events"),
-            (self.use_oci_hooks, "useOCIHooks: containers are found through containerd's events"),
             (!self.cri_socket.is_empty(), "criSocket: containerdSocket is used"),
             (self.enable_kube_armor_vm, "enableKubeArmorVm: no policies come from a controller"),
             (self.enable_ima, "enableIMA: events carry no hashes"),
@@ -253,10 +251,6 @@ impl Config {
                 "initTimeout: no stage has a limit",
             ),
             (self.debug, "debug: set DEBUG=true in the environment for more output"),
-            (
-                self.on_hook_failure != Self::default().on_hook_failure,
-                "onHookFailure: there is no runtime hook yet whose failure could count",
-            ),
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, what)| what).collect()
     }

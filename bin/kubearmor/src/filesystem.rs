@@ -1,7 +1,6 @@
 //! Where the index learns what symbolic links mean: the root filesystems of containers and of the host.
 
 use std::{
-    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -9,14 +8,14 @@ use std::{
 
 use ruleset::{Links, WantedLinks};
 use tracing::warn;
-use workload::{Budget, Root};
+use workload::{Budget, RootPlace};
 
 /// A container may bring a filesystem that never answers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) trait LinkSource: Send {
     /// What is known of the links below `root`. Never fails: unreadable means no links.
-    fn links(&mut self, root: &Path, wanted: WantedLinks) -> Links;
+    fn links(&mut self, root: &RootPlace, wanted: WantedLinks) -> Links;
 }
 
 /// Reads real root filesystems, never waiting for long.
@@ -24,20 +23,20 @@ pub(crate) trait LinkSource: Send {
 pub(crate) struct RootFilesystems;
 
 impl LinkSource for RootFilesystems {
-    fn links(&mut self, root: &Path, wanted: WantedLinks) -> Links {
+    fn links(&mut self, root: &RootPlace, wanted: WantedLinks) -> Links {
         let (sender, links) = mpsc::channel();
-        let path: PathBuf = root.to_owned();
+        let place = root.clone();
         // A slow one is read in part.
         let until = Instant::now() + PATIENCE / 2;
         let reader = thread::Builder::new().name("links".to_owned()).spawn(move || {
             let budget = Budget { until: Some(until), ..Budget::default() };
-            let links = Root::of_namespace(&path)
-                .map(|root| workload::resolve_links_within(&root, &wanted, budget));
+            let links =
+                place.open().map(|root| workload::resolve_links_within(&root, &wanted, budget));
             // Nobody waits any more if it took too long.
             let _ = sender.send(links);
         });
         let unread = |reason: String| {
-            warn!("{}: {reason}; rules cover no links there", root.display());
+            warn!("{root}: {reason}; rules cover no links there");
             Links::default()
         };
         if let Err(error) = reader {

@@ -3,6 +3,7 @@
 //! The index owns policies, workloads and postures. Every change computes the rule sets of the workloads it concerns
 //! and hands those that differ to the enforcer, before anybody hears that the change is done.
 
+mod arrival;
 mod overview;
 mod writer;
 
@@ -18,7 +19,7 @@ use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
 use wire::Visibility;
-use workload::{Container, WorkloadEvent};
+use workload::{Container, RootPlace, WorkloadEvent};
 
 pub(crate) use self::writer::{Gone, IndexHandle, start};
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
 
 /// What the configuration says about policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one field for each key that says yes or no")]
 pub(crate) struct Settings {
     pub(crate) container_policies: bool,
     pub(crate) host_policies: bool,
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) merge_window: Duration,
     /// Objects that cannot be followed to the root are permitted.
     pub(crate) permit_unresolved: bool,
+    /// Containers may start though their rules could not be put in force.
+    pub(crate) start_ungoverned: bool,
 }
 
 /// Who keeps a policy's text.
@@ -85,7 +89,9 @@ struct Governed {
     workload: Workload,
     placement: Placement,
     /// Where its root filesystem can be read.
-    root: PathBuf,
+    root: RootPlace,
+    /// What was told of it; `None` for the host.
+    container: Option<Container>,
     /// The rules in force; `None` before the first ones.
     rules: Option<Arc<RuleSet>>,
     not_expressed: Vec<NotExpressed>,
@@ -233,8 +239,9 @@ impl Index {
 
     pub(crate) fn heard(&mut self, event: WorkloadEvent) {
         match event {
-            WorkloadEvent::Started(container) => self.started(&container),
-            WorkloadEvent::Stopped(id) => self.stopped(&id),
+            // Whoever waits for a container asks through `arrived`; what went wrong is logged.
+            WorkloadEvent::Started(container) => drop(self.arrived(container)),
+            WorkloadEvent::Stopped { id, pid } => self.stopped(&id, |life| life.pid == pid),
             WorkloadEvent::Scanned => self.scanned(),
             WorkloadEvent::RuntimeAway => self.answered = true,
         }
@@ -267,35 +274,6 @@ impl Index {
         self.answered
     }
 
-    fn started(&mut self, container: &Container) {
-        let key = WorkloadKey(container.id.as_str().into());
-        self.identities.insert(&key, container);
-        let governed = Governed {
-            workload: container.workload(),
-            placement: Placement::Container {
-                cgroup: container.cgroup.clone(),
-                pid: Some(container.pid),
-            },
-            root: container.root(),
-            // What is known of it ended with its first process.
-            rules: None,
-            not_expressed: Vec::new(),
-            problem: None,
-        };
-        self.follow(&key, governed);
-    }
-
-    fn stopped(&mut self, id: &str) {
-        let key = WorkloadKey(id.into());
-        if self.workloads.remove(&key).is_none() {
-            return;
-        }
-        self.identities.retire(&key);
-        if let Err(error) = self.backend.remove(&key) {
-            warn!("container {id} ended: {}", chain(&error));
-        }
-    }
-
     fn scanned(&mut self) {
         self.answered = true;
         if self.scanned {
@@ -322,7 +300,8 @@ impl Index {
                 let governed = Governed {
                     workload: self.host.clone(),
                     placement: Placement::Host,
-                    root: "/".into(),
+                    root: RootPlace::Host,
+                    container: None,
                     rules: None,
                     not_expressed: Vec::new(),
                     problem: None,

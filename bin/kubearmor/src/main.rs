@@ -3,12 +3,14 @@
 //! This file reads the command line; `agent` wires the agent together.
 
 mod agent;
+mod arrivals;
 mod backend;
 mod certificates;
 mod command_line;
 mod config;
 mod events;
 mod filesystem;
+mod hook;
 mod identities;
 mod index;
 mod instance;
@@ -18,8 +20,10 @@ mod reload;
 mod restore;
 mod store;
 mod submissions;
+mod told;
 mod transport;
 mod watch;
+mod ways;
 
 use std::{path::Path, process::ExitCode};
 
@@ -30,6 +34,7 @@ fn main() -> ExitCode {
     let matches = command_line::command().get_matches_from(arguments);
     let done = match matches.subcommand() {
         Some(("agent", matches)) => agent::run(command_line::sources(matches, std::env::vars())),
+        Some(("hook", matches)) => hook::run(&command_line::sources(matches, std::env::vars())),
         Some(("detach", matches)) => {
             detach(matches.get_one::<String>("bpfFsPath").map_or("/sys/fs/bpf", String::as_str))
         }

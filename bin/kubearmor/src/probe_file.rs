@@ -34,6 +34,8 @@ struct ProbeFile<'a> {
     host_postures: Postures,
     #[serde(rename = "HostVisibility")]
     host_visibility: String,
+    #[serde(rename = "ContainerStart")]
+    container_start: &'a str,
 }
 
 #[derive(Serialize)]
@@ -45,14 +47,18 @@ struct Postures {
     device: Option<Posture>,
 }
 
-/// Replaces the file at `path`.
-pub(crate) fn write(
-    path: &Path,
-    config: &Config,
-    capabilities: &Capabilities,
-    enforcing: bool,
-    runtime: &str,
-) -> io::Result<()> {
+/// What does not change while the agent runs.
+pub(crate) struct Node<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) capabilities: &'a Capabilities,
+    pub(crate) enforcing: bool,
+    /// The container runtime with its version.
+    pub(crate) runtime: &'a str,
+}
+
+/// Replaces the file at `path`. `container_start` says whether a container's first program is governed.
+pub(crate) fn write(path: &Path, node: &Node<'_>, container_start: &str) -> io::Result<()> {
+    let &Node { config, capabilities, enforcing, runtime } = node;
     let probe = ProbeFile {
         os_image: os_image(),
         kernel_version: &capabilities.kernel,
@@ -76,6 +82,7 @@ pub(crate) fn write(
             device: Some(config.host_default_device_posture),
         },
         host_visibility: config.effective_host_visibility().into(),
+        container_start,
     };
     write_whole(path, &serde_json::to_string(&probe)?, 0o600)
 }

@@ -94,6 +94,7 @@ pub(crate) fn policy_settings(config: &Config) -> Settings {
         visible: config.visibility.classes,
         host_visible: config.effective_host_visibility().classes,
         permit_unresolved: config.on_unresolved_path == Verdict::Allow,
+        start_ungoverned: config.on_hook_failure == Verdict::Allow,
         merge_window: Duration::from_millis(config.log_merge_millis.into()),
     }
 }

@@ -1,6 +1,10 @@
 //! The cgroup directory of a container, found through its first process.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+    sync::OnceLock,
+};
 
 use procfs::process::Process;
 
@@ -35,19 +39,43 @@ pub(crate) fn directory(pid: u32, wanted: Option<&str>) -> Result<PathBuf, Cgrou
     Ok(mount.join(own_cgroup(&path, wanted).strip_prefix('/').unwrap_or_default()))
 }
 
+/// The cgroup directory of a process itself.
+pub(crate) fn of_process(pid: u32) -> Result<PathBuf, CgroupError> {
+    directory(pid, None)
+}
+
+/// Whether a process is in the cgroup of this directory or in one below it.
+pub(crate) fn holds(directory: &Path, pid: u32) -> Result<bool, CgroupError> {
+    Ok(of_process(pid)?.starts_with(directory))
+}
+
+/// Whether no process is left in a cgroup, or the cgroup itself is gone.
+pub fn is_over(directory: &Path) -> bool {
+    match fs::read_to_string(directory.join("cgroup.events")) {
+        Ok(events) => events.lines().any(|line| line == "populated 0"),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 fn process(pid: u32) -> Result<Process, procfs::ProcError> {
     Process::new(i32::try_from(pid).unwrap_or(i32::MAX))
 }
 
-fn mount_point() -> Result<PathBuf, CgroupError> {
+/// Looked for once: the list of mounts is long where there are many containers.
+fn mount_point() -> Result<&'static Path, CgroupError> {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Ok(found);
+    }
     let pid = std::process::id();
-    process(pid)
+    let found = process(pid)
         .and_then(|me| me.mountinfo())
         .map_err(|source| CgroupError::Process { pid, source })?
         .into_iter()
         .find(|mount| mount.fs_type == "cgroup2")
         .map(|mount| mount.mount_point)
-        .ok_or(CgroupError::NoUnifiedHierarchy)
+        .ok_or(CgroupError::NoUnifiedHierarchy)?;
+    Ok(FOUND.get_or_init(|| found))
 }
 
 /// Cuts `path` behind the container's own cgroup, if `wanted` tells which one that is.
@@ -79,6 +107,18 @@ fn leaf_name(wanted: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cgroup_is_over_when_nobody_is_left_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let events = directory.path().join("cgroup.events");
+        for (text, over) in [("populated 1\nfrozen 0\n", false), ("populated 0\nfrozen 0\n", true)]
+        {
+            fs::write(&events, text).unwrap();
+            assert_eq!(is_over(directory.path()), over, "{text}");
+        }
+        assert!(is_over(&directory.path().join("gone")));
+    }
 
     #[test]
     fn the_containers_own_cgroup_ends_at_its_leaf() {

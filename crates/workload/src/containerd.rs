@@ -23,6 +23,7 @@ use self::client::{Client, TaskEvent};
 use crate::{
     cgroup::{self, CgroupError},
     container::{Container, WorkloadEvent},
+    newcomer::Newcomer,
 };
 
 /// Where containerd listens unless told otherwise.
@@ -186,10 +187,8 @@ impl Watcher {
     }
 
     async fn stopped(&mut self, id: String) -> Result<(), ContainerdError> {
-        if self.known.remove(&id).is_none() {
-            return Ok(());
-        }
-        self.tell(WorkloadEvent::Stopped(id)).await
+        let Some(known) = self.known.remove(&id) else { return Ok(()) };
+        self.tell(WorkloadEvent::Stopped { id, pid: known.pid }).await
     }
 
     async fn tell(&self, event: WorkloadEvent) -> Result<(), ContainerdError> {
@@ -210,6 +209,39 @@ fn error_chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Adds labels and image of a container that containerd is about to start, if it knows it. Asks its store only: its
+/// runtime answers nobody before the container's hooks have ended.
+pub async fn complete(socket: &Path, newcomer: &mut Newcomer) -> Result<(), ContainerdError> {
+    let mut client = Client::connect(socket).await?;
+    let namespaces = match newcomer.runtime_namespace.as_str() {
+        "" => client.namespaces().await?,
+        known => vec![known.to_owned()],
+    };
+    for namespace in namespaces {
+        let Some(record) = client.container(&namespace, &newcomer.id).await? else { continue };
+        for (key, value) in record.labels {
+            newcomer.labels.entry(key).or_insert(value);
+        }
+        if newcomer.image.is_empty() {
+            newcomer.image = record.image;
+        }
+        if newcomer.cgroups_path.is_none() {
+            newcomer.cgroups_path = record.cgroups_path;
+        }
+        // A pod's labels are those of the container that stands for it, and what policies select.
+        if let Some(pod) = &newcomer.pod_id
+            && let Some(record) = client.container(&namespace, pod).await?
+        {
+            for (key, value) in record.labels {
+                newcomer.labels.entry(key).or_insert(value);
+            }
+        }
+        newcomer.runtime_namespace = namespace;
+        return Ok(());
+    }
+    Ok(())
 }
 
 /// The version of the containerd that listens at `socket`, if one does.

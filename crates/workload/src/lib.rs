@@ -7,11 +7,19 @@
 mod cgroup;
 mod container;
 pub mod containerd;
+mod governor;
+pub mod hook;
 mod host;
 mod links;
+mod newcomer;
+pub mod nri;
+pub mod oci;
 mod root;
 
+pub use cgroup::is_over;
 pub use container::{Container, WorkloadEvent};
+pub use governor::{Governor, Way};
 pub use host::{HOSTNAME_LABEL, host};
 pub use links::{Budget, resolve_links, resolve_links_within};
-pub use root::{Resolved, Root};
+pub use newcomer::{Newcomer, NewcomerError, is_listed};
+pub use root::{Resolved, Root, RootPlace};

@@ -15,8 +15,55 @@ use rustix::{
 
 /// As the kernel, which gives up with `ELOOP`.
 const MOST_LINKS: usize = 40;
+const HOST_ROOT: &str = "/proc/1/root";
 /// How far above a process's root its mount namespace's may be. Paths are no deeper than that.
 const MOST_PARENTS: usize = 4096;
+
+/// Where a workload's root filesystem is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootPlace {
+    /// The host's own.
+    Host,
+    Container {
+        /// Its first process, as the host numbers it.
+        pid: u32,
+        /// Where the runtime prepares it, as long as the first process has not moved there.
+        prepared: Option<PathBuf>,
+    },
+}
+
+impl RootPlace {
+    /// Opens it where it is now.
+    pub fn open(&self) -> io::Result<Root> {
+        let Self::Container { pid, prepared } = self else {
+            return Root::of_namespace(Path::new("/"));
+        };
+        let own = PathBuf::from(format!("/proc/{pid}/root"));
+        match prepared {
+            // The mounts of the container are there in its own mount namespace only.
+            Some(prepared) if is_hosts(&own)? => {
+                Root::open(&own.join(prepared.strip_prefix("/").unwrap_or(prepared)))
+            }
+            _ => Root::of_namespace(&own),
+        }
+    }
+}
+
+impl std::fmt::Display for RootPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host => f.write_str("/"),
+            Self::Container { pid, .. } => write!(f, "/proc/{pid}/root"),
+        }
+    }
+}
+
+/// Whether a root directory is the one that the host's first process has, in whatever mount namespace.
+pub(crate) fn is_hosts(root: &Path) -> io::Result<bool> {
+    let seen = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino));
+    // Who may not look there is in the host's root itself, or could not read other roots either.
+    Ok(seen(root)? == seen(Path::new(HOST_ROOT)).or_else(|_| seen(Path::new("/")))?)
+}
 
 /// A root filesystem that is not ours.
 #[derive(Debug)]
@@ -291,6 +338,17 @@ mod tests {
         assert_eq!(seen(&confined), whole);
         let inside = jail.path().join("usr/bin/dash");
         assert!(confined.resolve(inside.to_str().unwrap()).unwrap().file);
+    }
+
+    #[test]
+    fn a_root_that_is_being_prepared_is_read_where_it_is_prepared() {
+        let (directory, _) = root();
+        let pid = std::process::id();
+        let prepared = Some(directory.path().to_owned());
+        let found = RootPlace::Container { pid, prepared }.open().unwrap();
+        assert!(found.resolve("/usr/bin/dash").unwrap().file);
+        let moved = RootPlace::Container { pid, prepared: None }.open().unwrap();
+        assert_eq!(identity(&moved.directory), identity(&File::open("/").unwrap()));
     }
 
     #[test]

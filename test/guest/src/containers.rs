@@ -15,6 +15,9 @@ use crate::process;
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
 const LOG: &str = "/var/log/containerd.log";
+const CONFIG: &str = "/run/containerd.toml";
+/// Containerd 1.7 has NRI, and leaves it off unless told otherwise.
+const NRI: &str = "version = 2\n[plugins.\"io.containerd.nri.v1.nri\"]\ndisable = false\n";
 const SNAPSHOTS: &str = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
 const PROBE: &str = "/usr/local/bin/probe";
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,8 +25,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Starts containerd and returns once it answers.
 pub(crate) fn start_containerd() -> Result<()> {
     let log = File::create(LOG)?;
+    fs::write(CONFIG, NRI).context(CONFIG)?;
     let mut daemon = process::start(
-        Command::new("containerd").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log),
+        Command::new("containerd")
+            .args(["--config", CONFIG])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log),
     )?;
     let since = Instant::now();
     // The socket takes connections before the services behind it are ready, so ask one of them.

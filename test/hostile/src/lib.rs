@@ -45,3 +45,18 @@ pub fn event(bytes: &[u8]) {
 pub fn record(bytes: &[u8]) {
     let _ = wire::Record::decode(bytes);
 }
+
+/// What a runtime sends over the socket of its node resource interface.
+pub fn nri(bytes: &[u8]) {
+    workload::nri::read_hostile(bytes);
+}
+
+/// What a runtime hands to its hooks: a state, and a specification.
+pub fn hook_state(bytes: &[u8]) {
+    const SOUND: &[u8] = br#"{"id": "a", "pid": 1, "status": "creating", "bundle": "/b"}"#;
+    for state in [bytes, SOUND] {
+        if let Ok(state) = workload::oci::State::read(state) {
+            let _ = state.newcomer(bytes);
+        }
+    }
+}

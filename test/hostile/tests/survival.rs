@@ -14,9 +14,9 @@ use std::{
 };
 
 use hostile::{
-    event, linted_text,
+    event, hook_state, linted_text,
     mutation::{Random, mutate},
-    policy_text, record,
+    nri, policy_text, record,
 };
 
 /// Far above what any input here takes, so that a busy machine fails no test; what it catches never ends.
@@ -115,6 +115,43 @@ fn mutated_records() {
     head[12] = 6;
     head.extend_from_slice(b"passwd\0etc\0\0cat\0-n");
     mutations(100_000, &[head, vec![0xff; 4096]], record);
+}
+
+/// A call of NRI in both framings. `container` is the wire form of one.
+fn start_container(container: &[u8]) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).unwrap();
+        [&[number << 3 | 2, length][..], bytes].concat()
+    };
+    let request = [
+        field(1, b"nri.pkg.api.v1alpha1.Plugin"),
+        field(2, b"StartContainer"),
+        field(3, &field(2, container)),
+    ]
+    .concat();
+    let length = u8::try_from(request.len()).unwrap();
+    let frame = [0, 0, 0, 1, 0, 0, 0, length + 10];
+    [&frame[..], &[0, 0, 0, length, 0, 0, 0, 1, 1, 0], &request].concat()
+}
+
+#[test]
+fn mutated_calls_of_a_runtime() {
+    let _turn = TURN.lock();
+    let labels = b"\x0a\x03abc\x2a\x08\x0a\x03app\x12\x01w\x60\x2a";
+    let twice = [start_container(labels), start_container(b"\x0a\x01a")].concat();
+    mutations(100_000, &[start_container(labels), twice, vec![0xff; 64]], nri);
+    // A length that promises more than ever comes.
+    bounded("the longest frame", || nri(&[0, 0, 0, 1, 0, 0x40, 0, 10, 0, 0x40, 0, 0]));
+}
+
+#[test]
+fn mutated_states_and_specifications() {
+    let _turn = TURN.lock();
+    let state = br#"{"id":"a","pid":7,"status":"creating","bundle":"/b","annotations":{"io.kubernetes.cri-o.Labels":"{}"}}"#;
+    let specification =
+        br#"{"root":{"path":"r"},"linux":{"cgroupsPath":"/c"},"annotations":{"a":"b"}}"#;
+    mutations(20_000, &[state.to_vec(), specification.to_vec()], hook_state);
+    bounded("depth", || hook_state("[".repeat(1 << 20).as_bytes()));
 }
 
 fn policy_with(spec: &str) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! The index without kernel and containerd: what is asked of the enforcer is what counts.
 
+mod arrivals;
 mod keeping;
 mod telling;
 mod workloads;
@@ -112,7 +113,7 @@ impl Backend for FakeEnforcer {
 struct MergedRoot;
 
 impl LinkSource for MergedRoot {
-    fn links(&mut self, _: &Path, wanted: WantedLinks) -> Links {
+    fn links(&mut self, _: &RootPlace, wanted: WantedLinks) -> Links {
         let mut links = Links::default();
         for object in wanted.processes {
             if let PathObject::Path(path) = &object
@@ -137,6 +138,7 @@ const ALL: Settings = Settings {
     host_visible: Visibility::PROCESS,
     merge_window: Duration::from_secs(1),
     permit_unresolved: false,
+    start_ungoverned: false,
     container_policies: true,
     host_policies: true,
     containers: Postures {
@@ -216,6 +218,7 @@ fn container(id: &str, labels: &[(&str, &str)]) -> Container {
         pid: 7,
         cgroup: "/sys/fs/cgroup/x".into(),
         runtime_namespace: "default".into(),
+        prepared_root: None,
     }
 }
 

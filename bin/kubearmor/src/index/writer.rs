@@ -12,7 +12,7 @@ const QUEUE: usize = 256;
 type Change = Box<dyn FnOnce(&mut Index) + Send>;
 
 /// Asks the writer. Cheap to clone; the writer ends with its last handle.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct IndexHandle(mpsc::Sender<Change>);
 
 #[derive(Debug, thiserror::Error)]

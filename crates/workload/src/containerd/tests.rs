@@ -207,7 +207,7 @@ impl Watched {
                     );
                     return format!("+{}@{}", container.id, container.pid);
                 }
-                WorkloadEvent::Stopped(id) => return format!("-{id}"),
+                WorkloadEvent::Stopped { id, pid } => return format!("-{id}@{pid}"),
                 WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => {}
             }
         }
@@ -240,7 +240,7 @@ async fn containers_of_all_namespaces_are_found_then_followed() {
     fake.publish("/tasks/delete", &exec_ended).await;
     let ended = TaskDelete { container_id: "one".into(), id: String::new(), pid: 11 };
     fake.publish("/tasks/delete", &ended).await;
-    assert_eq!(watched.next().await, "-one");
+    assert_eq!(watched.next().await, "-one@11");
 }
 
 #[tokio::test]
@@ -262,5 +262,34 @@ async fn nothing_is_lost_while_containerd_is_away() {
     std::fs::remove_file(&socket).unwrap();
     watched.server = fake.serve(&socket);
     assert_eq!(watched.next().await, "+two@44");
-    assert_eq!(watched.next().await, "-one");
+    assert_eq!(watched.next().await, "-one@11");
+}
+
+#[tokio::test]
+async fn what_a_hook_cannot_tell_containerd_knows() {
+    let fake = Fake::default();
+    fake.run("k8s.io", "web", 11);
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("containerd.sock");
+    let server = fake.serve(&socket);
+    let told = |id: &str| Newcomer { id: id.into(), pid: 11, ..Newcomer::default() };
+
+    let mut web = told("web");
+    complete(&socket, &mut web).await.unwrap();
+    assert_eq!((web.image.as_str(), web.runtime_namespace.as_str()), ("img", "k8s.io"));
+    assert_eq!(web.labels["app"], "web");
+
+    let mut elsewhere = Newcomer { runtime_namespace: "default".into(), ..told("web") };
+    complete(&socket, &mut elsewhere).await.unwrap();
+    assert!(elsewhere.labels.is_empty(), "another namespace's container of the same id");
+
+    let mut labelled = told("web");
+    labelled.labels.insert("app".into(), "as the pod says".into());
+    complete(&socket, &mut labelled).await.unwrap();
+    assert_eq!(labelled.labels["app"], "as the pod says");
+
+    server.abort();
+    let _ = server.await;
+    std::fs::remove_file(&socket).unwrap();
+    assert!(complete(&socket, &mut told("web")).await.is_err());
 }

@@ -28,6 +28,10 @@ use crate::{
 pub(crate) const ADDRESS: &str = "127.0.0.1:32767";
 /// Policies are taken there, from root.
 const SOCKET: &str = "unix:/run/kubearmor/kubearmor.sock";
+/// As runtimes call it: they look into no `PATH`.
+const PROGRAM: &str = "/usr/local/bin/kubearmor";
+/// Longer than a hook waits for the agent.
+const HOOK_SECONDS: u32 = 60;
 const WORK: &str = "/run/cases";
 const STATE_DIR: &str = "/opt/kubearmor";
 const RUN_DIR: &str = "/run/kubearmor";
@@ -359,6 +363,19 @@ impl Agent {
             ("AGENT_STATE_DIR", format!("{STATE_DIR}/policies")),
             ("AGENT_PIN_DIR", self.pin_dir.display().to_string()),
         ]
+    }
+
+    /// What a container's specification says so that the agent is asked before its first program runs.
+    pub(crate) fn hooks(&self) -> Value {
+        if self.choice == Choice::None {
+            return Value::Null;
+        }
+        let hook = json!([{
+            "path": PROGRAM,
+            "args": ["kubearmor", "hook", "--config", config()],
+            "timeout": HOOK_SECONDS,
+        }]);
+        json!({"createRuntime": hook, "poststop": hook})
     }
 
     /// Copies the console of the present case.

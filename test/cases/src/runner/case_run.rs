@@ -88,14 +88,14 @@ impl<'a> CaseRun<'a> {
             *self.lives += 1;
             lives.push((&*container.name, Life::prepare(container, *self.lives, self.images)?));
         }
-        let environment = self.agent.environment();
+        let (environment, hooks) = (self.agent.environment(), self.agent.hooks());
         let started: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = lives
                 .into_iter()
                 .map(|(name, mut life)| {
-                    let environment = &environment;
+                    let (environment, hooks) = (&environment, &hooks);
                     scope.spawn(move || {
-                        let ended = life.start(environment);
+                        let ended = life.start(environment, hooks);
                         (name, life, ended)
                     })
                 })
@@ -248,7 +248,7 @@ impl<'a> CaseRun<'a> {
             .with_context(|| format!("no container {name}"))?;
         *self.lives += 1;
         let mut life = Life::prepare(declared, *self.lives, self.images)?;
-        let ended = life.start(&self.agent.environment());
+        let ended = life.start(&self.agent.environment(), &self.agent.hooks());
         let pid = life.pid();
         self.running.insert(name, life);
         let ended = ended?;

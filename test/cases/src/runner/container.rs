@@ -42,16 +42,17 @@ impl Life {
     }
 
     /// Ends when the main process has been executed (exit 0) or was refused.
-    pub(crate) fn start(&mut self, environment: &[(&str, String)]) -> Result<Ended> {
+    pub(crate) fn start(&mut self, environment: &[(&str, String)], hooks: &Value) -> Result<Ended> {
         let Self { id, declared, root, .. } = self;
         let shared_memory = root.shared_memory().map(|path| path.display().to_string());
-        let specification = spec::container(
+        let mut specification = spec::container(
             declared,
             id,
             &root.path().display().to_string(),
             shared_memory.as_deref(),
             environment,
         );
+        specification["hooks"] = hooks.clone();
         let config = root.beside("spec.json");
         fs::write(&config, specification.to_string())?;
         let mut command = Command::new("ctr");

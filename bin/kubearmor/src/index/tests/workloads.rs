@@ -54,7 +54,7 @@ fn a_container_that_starts_again_is_placed_and_governed_again() {
     let mut node = Fixture::new();
     node.apply(&on_app("p", "web", "/usr/bin/id")).unwrap();
     node.start("web", &[("app", "web")]);
-    node.index.heard(WorkloadEvent::Stopped("web".into()));
+    node.index.heard(WorkloadEvent::Stopped { id: "web".into(), pid: 7 });
     assert!(node.enforcer.asked().rules.is_empty());
     node.start("web", &[("app", "web")]);
     assert_eq!(node.in_force("web"), ["p"]);

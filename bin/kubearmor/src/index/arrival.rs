@@ -1,0 +1,124 @@
+//! Containers come and go: told by several sources, governed once.
+
+use std::path::Path;
+
+use enforce::{Placement, WorkloadKey};
+use tracing::{debug, error, warn};
+use workload::Container;
+
+use super::{Governed, Index};
+use crate::backend::chain;
+
+impl Index {
+    /// Puts the rules of a container in force. Of one that is known already only what is news counts. Fails if rules
+    /// that concern it are not in force.
+    pub(crate) fn arrived(&mut self, container: Container) -> Result<(), String> {
+        let key = WorkloadKey(container.id.as_str().into());
+        if &*key.0 == WorkloadKey::HOST {
+            let problem = format!("a container whose id is `{key}` cannot be told from the host");
+            error!("{problem}");
+            return Err(problem);
+        }
+        if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
+            self.heard_again(&key, &container);
+        } else {
+            self.begin(&key, container);
+        }
+        self.standing(&key)
+    }
+
+    /// A new life, whatever is known under this id.
+    fn begin(&mut self, key: &WorkloadKey, container: Container) {
+        self.stopped(&key.0, |_| true);
+        self.identities.insert(key, &container);
+        let governed = Governed {
+            workload: container.workload(),
+            placement: Placement::Container {
+                cgroup: container.cgroup.clone(),
+                pid: Some(container.pid),
+            },
+            root: container.root(),
+            container: Some(container),
+            rules: None,
+            not_expressed: Vec::new(),
+            problem: None,
+        };
+        self.follow(key, governed);
+    }
+
+    /// Its place is known. Its labels may not have been, nor all links of its root filesystem: the first source may have
+    /// told of it before everything was mounted.
+    fn heard_again(&mut self, key: &WorkloadKey, container: &Container) {
+        let Some(governed) = self.workloads.get_mut(key) else { return };
+        let Some(known) = &mut governed.container else { return };
+        known.complete(container);
+        self.identities.insert(key, known);
+        governed.workload = known.workload();
+        self.govern_or_report(key);
+    }
+
+    /// Why rules that select the workload are not in force, if so. A node that enforces nothing at all says so elsewhere.
+    fn standing(&self, key: &WorkloadKey) -> Result<(), String> {
+        let Some(governed) = self.workloads.get(key) else { return Ok(()) };
+        match &governed.problem {
+            Some(problem) if self.is_selected(governed) => {
+                Err(format!("the rules of {} are not in force: {problem}", governed.workload.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn may_start_ungoverned(&self) -> bool {
+        self.settings.start_ungoverned
+    }
+
+    fn is_selected(&self, governed: &Governed) -> bool {
+        self.policies
+            .values()
+            .filter(|held| super::is_enabled(&self.settings, held.policy.id.kind))
+            .any(|held| ruleset::select(&held.policy, &governed.workload))
+    }
+
+    /// Forgets the container of this id if `over` says that the life that is known of it has ended.
+    pub(crate) fn stopped(&mut self, id: &str, over: impl FnOnce(&Container) -> bool) {
+        let key = WorkloadKey(id.into());
+        let known = self.workloads.get(&key).and_then(|governed| governed.container.as_ref());
+        if !known.is_some_and(over) {
+            return;
+        }
+        self.workloads.remove(&key);
+        self.identities.retire(&key);
+        if let Err(error) = self.backend.remove(&key) {
+            warn!("container {id} ended: {}", chain(&error));
+        }
+    }
+
+    /// Forgets containers of which nothing is left, though nobody told of their end: their start may have failed.
+    pub(crate) fn forget_ended(&mut self, is_over: impl Fn(&Path) -> bool) {
+        let ended: Vec<String> = self
+            .workloads
+            .values()
+            .filter_map(|governed| governed.container.as_ref())
+            .filter(|container| is_over(&container.cgroup))
+            .map(|container| container.id.clone())
+            .collect();
+        for id in ended {
+            debug!("container {id} has ended, which nobody told");
+            self.stopped(&id, |_| true);
+        }
+    }
+
+    /// The container in whose control group, or in one below it, this one is.
+    pub(crate) fn container_of(&self, cgroup: &Path) -> Option<&str> {
+        let containers = self.workloads.values().filter_map(|governed| governed.container.as_ref());
+        let holding = containers.filter(|container| cgroup.starts_with(&container.cgroup));
+        let nearest = holding.max_by_key(|container| container.cgroup.as_os_str().len());
+        nearest.map(|container| container.id.as_str())
+    }
+}
+
+/// A life that never had its rules begins again: it may not even have a place.
+fn is_known(governed: &Governed, container: &Container) -> bool {
+    let same = governed.container.as_ref().is_some_and(|known| known.is_same_life(container));
+    same && (governed.rules.is_some() || governed.problem.is_none())
+}
