@@ -62,7 +62,8 @@ impl Tree {
             let device = u64::from(linked.device >> 20) << 8 | u64::from(linked.device & 0xff);
             assert_eq!(device, stat.dev(), "small numbers lie so in user space");
         }
-        links.hard_linked.into_iter().map(|linked| linked.path).collect()
+        let paths: BTreeSet<_> = links.hard_linked.into_iter().map(|linked| linked.path).collect();
+        paths.into_iter().collect()
     }
 
     /// What a rule on `object` covers besides.
@@ -373,8 +374,8 @@ fn what_is_blocked_and_has_other_hard_links_is_found() {
 #[test]
 fn applets_are_no_other_names_of_their_binary() {
     let tree = busybox();
-    tree.hard_link("/bin/cat", "/bin/busybox");
-    assert_eq!(tree.hard_linked(&[path("/bin/cat")], Budget::default()), [""; 0]);
+    tree.hard_link("/bin/gzip", "/bin/busybox");
+    assert_eq!(tree.hard_linked(&[path("/bin/gzip")], Budget::default()), [""; 0]);
 }
 
 #[test]
