@@ -30,20 +30,28 @@ const ON_EVERY_KERNEL: [&str; 15] = [
 ];
 
 /// Attacks of each class that is closed; the others wait for what `docs/threat-model.md` calls open.
-const ATTACKS: [&str; 12] = [
+const ATTACKS: [&str; 17] = [
     "agent-state-and-pins",
     "allow-list-not-entered",
     "allowed-arguments",
+    "bind-mount-of",
+    "blocked-program-under",
     "busybox-applet",
     "chroot-into",
+    "container-inside",
     "copied-program",
     "descriptor-",
     "exchange-of-a-parent",
     "exec-",
     "files-of-another",
+    "hardlink-",
     "kill-the-agent",
     "rename-of-",
+    "tmpfs-over",
 ];
+
+/// The beginnings of containers: nothing of them runs before its rules hold.
+const BEGINNINGS: [&str; 3] = ["blocked-entry-point", "container-restarted", "first-process-is"];
 
 /// One step: a program that runs to its end.
 #[derive(Debug)]
@@ -138,6 +146,12 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             "redteam",
             "attacks on the rules and on the agent, Linux 6.12",
             on_kernel(checkout, cases("redteam").as_deref(), "6.12", &ATTACKS),
+            Voice::Sums,
+        ),
+        step(
+            "lifecycle",
+            "the first instruction of a container, Linux 6.12",
+            on_kernel(checkout, cases("lifecycle").as_deref(), "6.12", &BEGINNINGS),
             Voice::Sums,
         ),
         step(
