@@ -69,24 +69,13 @@ static __always_inline __u32 known_row(struct subject *s, struct dentry *dentry,
 		if (!learn(want, slot))
 			return 0;
 	}
-	__u64 *bytes = s->label->name;
 	__u32 len = dentry->d_name.len;
 	if (len > 32)
 		return 0;
-	barrier_var(len);
-	bytes[0] = bytes[1] = bytes[2] = bytes[3] = 0;
 	__u32 map = IMAGE_MAP(base);
 	__u32 row = match_step(base, map, want->row, '/');
-	bpf_probe_read_kernel(bytes, len & 63, dentry->d_name.name);
-	MATCH_EIGHT(base, map, row, bytes[0]);
-	if (len > 8) {
-		MATCH_EIGHT(base, map, row, bytes[1]);
-		if (len > 16) {
-			MATCH_EIGHT(base, map, row, bytes[2]);
-			if (len > 24)
-				MATCH_EIGHT(base, map, row, bytes[3]);
-		}
-	}
+	__u64 name = plain(s->label, dentry->d_name.name);
+	row = step_name(base, map, row, name, len, s->label->name);
 	return sequences() == before ? row : 0;
 }
 

@@ -32,10 +32,16 @@ static __always_inline __u32 match_step(IMAGE_BASE base, __u32 map, __u32 row, _
 		__u64 bytes_left = (eight);           \
 		MATCH_NEXT(base, map, row); /* 1 */   \
 		MATCH_NEXT(base, map, row); /* 2 */   \
+		if (!bytes_left)                      \
+			break;                        \
 		MATCH_NEXT(base, map, row); /* 3 */   \
 		MATCH_NEXT(base, map, row); /* 4 */   \
+		if (!bytes_left)                      \
+			break;                        \
 		MATCH_NEXT(base, map, row); /* 5 */   \
 		MATCH_NEXT(base, map, row); /* 6 */   \
+		if (!bytes_left)                      \
+			break;                        \
 		MATCH_NEXT(base, map, row); /* 7 */   \
 		MATCH_NEXT(base, map, row); /* 8 */   \
 		(void)bytes_left;                     \

@@ -126,30 +126,42 @@ static __always_inline void begin_names(struct names *n, __u32 base)
 	n->left = 0;
 }
 
-/* Thirty-two bytes of a name; what is beyond its end reads as NUL, which leads every row to itself. */
+/* Eight bytes of a name of which so many are left, at least one; what is beyond its end is NUL. */
+static __always_inline __u64 letters(__u64 name, __u32 left)
+{
+	__u64 eight = EIGHT_AT(name);
+	return left >= 8 ? eight : eight & ((1ull << (left * 8 & 63)) - 1);
+}
+
+/* The row behind up to 32 bytes of a name. NUL leads every row to itself. `bytes` is for kernels without plain loads. */
+static __always_inline __u32 step_name(__u32 base, __u32 map, __u32 row, __u64 name, __u32 len, __u64 *bytes)
+{
+	bool plainly = bpf_ksym_exists(bpf_rdonly_cast);
+	if (!plainly) {
+		bytes[0] = bytes[1] = bytes[2] = bytes[3] = 0;
+		barrier_var(len);
+		len &= 63;
+		bpf_probe_read_kernel(bytes, len, (void *)name);
+	}
+	MATCH_EIGHT(base, map, row, plainly ? letters(name, len) : bytes[0]);
+	if (len > 8) {
+		MATCH_EIGHT(base, map, row, plainly ? letters(name + 8, len - 8) : bytes[1]);
+		if (len > 16) {
+			MATCH_EIGHT(base, map, row, plainly ? letters(name + 16, len - 16) : bytes[2]);
+			if (len > 24)
+				MATCH_EIGHT(base, map, row, plainly ? letters(name + 24, len - 24) : bytes[3]);
+		}
+	}
+	return row;
+}
+
+/* Thirty-two bytes of a name. */
 static __always_inline void step_some(struct names *n)
 {
-	__u64 *b = n->bytes;
-	__u32 base = n->base;
-	__u32 map = n->map;
-	__u32 row = n->row;
 	__u32 len = n->left;
 	if (len > 32)
 		len = 32;
-	b[0] = b[1] = b[2] = b[3] = 0;
-	barrier_var(len);
-	len &= sizeof(n->bytes) - 1;
-	bpf_probe_read_kernel(b, len, (void *)n->name);
-	MATCH_EIGHT(base, map, row, b[0]);
-	if (len > 8) {
-		MATCH_EIGHT(base, map, row, b[1]);
-		if (len > 16) {
-			MATCH_EIGHT(base, map, row, b[2]);
-			if (len > 24)
-				MATCH_EIGHT(base, map, row, b[3]);
-		}
-	}
-	n->row = row;
+	n->row = step_name(n->base, n->map, n->row, n->name, len, n->bytes);
 	n->name += len;
 	n->left -= len;
 }
