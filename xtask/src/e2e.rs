@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Virtual machines that share the cases of a kernel; each takes a processor and 3 GiB
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     machines: u16,
+    /// For the command line of the kernels, such as `preempt=full`
+    #[arg(long, default_value = "")]
+    cmdline: String,
     /// Where failed cases leave what was seen [default: target/e2e]
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
@@ -181,6 +184,7 @@ fn machine(
     machine.containerd = true;
     machine.deadline = DEADLINE;
     machine.smp = 2;
+    machine.cmdline.clone_from(&arguments.cmdline);
     machine.files.push((runner.to_owned(), Path::new(GUEST).join("runner")));
     machine.files.push((arguments.cases.canonicalize()?, Path::new(GUEST).join("folder")));
     if let Some(pending) = &arguments.pending {
