@@ -96,7 +96,8 @@ static long move_through(__u32 index, struct loop *loop)
 	if (!mnt)
 		return 0;
 	e->target.mnt = mnt;
-	if (resolve(&e->target) != WALK_OK)
+	/* Where the names are alike, what has been judged holds. */
+	if (resolve(&e->target) != WALK_OK || e->target.row == e->known)
 		return 0;
 	__u32 rule = rule_on(e->target.base, e->target.row);
 	if (rule == RULE_NONE)
@@ -106,8 +107,11 @@ static long move_through(__u32 index, struct loop *loop)
 	return 1;
 }
 
-/* By other mounts of the container the object may have a name that a rule means, or lie above such names. */
-__noinline int move_elsewhere(__u64 dentry, __u64 namespace, __u32 base, __u32 image)
+/*
+ * By other mounts of the container the object may have a name that a rule means, or lie above such names. `row` is that
+ * of the name that it is known by here.
+ */
+__noinline int move_elsewhere(__u64 dentry, __u64 namespace, __u32 base, __u32 image, __u32 row)
 {
 	struct loop loop = {
 		.scratch = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
@@ -121,6 +125,7 @@ __noinline int move_elsewhere(__u64 dentry, __u64 namespace, __u32 base, __u32 i
 	e->target.base = base;
 	e->target.prefix = 1;
 	e->image = image;
+	e->known = row;
 	bpf_loop(MOUNTS_MAX, move_through, &loop, 0);
 	return e->denied ? -EACCES : 0;
 }
@@ -171,9 +176,15 @@ int BPF_PROG(on_rename, const struct path *old_dir, struct dentry *old, const st
 		return -EACCES;
 	if (!s.mounts)
 		return 0;
-	if (flags & RENAME_EXCHANGE && move_elsewhere(number(new), s.mounts, s.base, s.image))
+	struct scratch *scratch = bpf_task_storage_get(&scratches, s.task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!scratch)
 		return -EACCES;
-	return move_elsewhere(number(old), s.mounts, s.base, s.image) ? -EACCES : 0;
+	bool both = flags & RENAME_EXCHANGE;
+	/* Of an exchange, the last look was at the way back. */
+	__u32 row = both ? scratch->move.to.row : scratch->move.from.row;
+	if (move_elsewhere(number(old), s.mounts, s.base, s.image, row))
+		return -EACCES;
+	return both && move_elsewhere(number(new), s.mounts, s.base, s.image, scratch->move.from.row) ? -EACCES : 0;
 }
 
 static __always_inline int alter_path(const struct path *path, __u16 operation)

@@ -50,18 +50,14 @@ static __always_inline bool next_elsewhere(struct elsewhere *e, __u64 *mnt)
 	*mnt = 0;
 	if (!mount)
 		return false;
-	__u64 namespace = number(FIELD(struct mount, mount, mnt_ns));
-	if (namespace != e->namespaces[0] && namespace != e->namespaces[1])
-		return true;
-	if (vfsmount_of(mount) != e->used)
+	if (number(FIELD(struct mount, mount, mnt_ns)) == e->namespace && vfsmount_of(mount) != e->used)
 		*mnt = vfsmount_of(mount);
 	return true;
 }
 
 static __always_inline void begin_elsewhere(struct elsewhere *e, __u64 dentry, __u64 namespace)
 {
-	e->namespaces[0] = namespace;
-	e->namespaces[1] = namespace;
+	e->namespace = namespace;
 	e->used = 0;
 	e->denied = 0;
 	begin_mounts(&e->mounts, number(FIELD(struct dentry, dentry, d_sb)));

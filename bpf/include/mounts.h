@@ -20,14 +20,19 @@ static __always_inline int guard_dentry(struct subject *s, struct dentry *dentry
 	a->change = 1;
 	a->guessed = 1;
 	struct elsewhere *e = &loop.scratch->elsewhere;
-	begin_elsewhere(e, a->dentry, number(s->task->nsproxy->mnt_ns));
-	if (s->mounts)
-		e->namespaces[1] = s->mounts;
+	__u64 own = number(s->task->nsproxy->mnt_ns);
+	begin_elsewhere(e, a->dentry, own);
 	bpf_loop(MOUNTS_MAX, guard_other, &loop, 0);
 	if (e->denied)
 		return -EACCES;
-	const struct alias *alias = alias_of(s->base, s->image, (const struct inode *)a->owner);
 	a->other = 1;
+	if (s->mounts && s->mounts != own) {
+		begin_elsewhere(e, a->dentry, s->mounts);
+		bpf_loop(MOUNTS_MAX, guard_other, &loop, 0);
+		if (e->denied)
+			return -EACCES;
+	}
+	const struct alias *alias = alias_of(s->base, s->image, (const struct inode *)a->owner);
 	if (alias)
 		for (int i = 0; i < ALIAS_ROWS; i++) {
 			a->row = alias->rows[i];

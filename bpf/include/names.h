@@ -18,11 +18,16 @@ static long guard_other(__u32 index, struct loop *loop)
 		return 1;
 	if (!mnt)
 		return 0;
-	loop->scratch->access.mnt = mnt;
-	if (!guard(&loop->scratch->access))
-		return 0;
-	e->denied = 1;
-	return 1;
+	struct access *a = &loop->scratch->access;
+	a->mnt = mnt;
+	if (guard(a)) {
+		e->denied = 1;
+		return 1;
+	}
+	/* Once told, only a denial is news. */
+	if (a->alerted)
+		a->other = 1;
+	return 0;
 }
 
 /* The names that were not used. */

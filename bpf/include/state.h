@@ -265,12 +265,13 @@ struct mounts {
 /* A look at an object by the names that other mounts give it. */
 struct elsewhere {
 	struct mounts mounts;
-	__u64 namespaces[2]; /* whose mounts count */
+	__u64 namespace;     /* whose mounts count */
 	__u64 used;          /* the mount that need not be looked at: a vfsmount */
 	struct target target;
 	__u32 image;
 	__u32 source;
 	__u32 caller;
+	__u32 known;         /* the row of the name that was used */
 	__u32 denied;
 };
 
