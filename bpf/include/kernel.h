@@ -467,7 +467,7 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 /*
  * A member of the kernel object at an address, or of one that it leads to; 0 behind a bad address. As BPF_CORE_READ,
- * of which each arrow is a helper call that takes a hundred times as long as the load that it does.
+ * of which each arrow is a helper call that takes far longer than the load that it does.
  */
 #define FIELD(type, object, ...)                                                                           \
 	({                                                                                                 \
