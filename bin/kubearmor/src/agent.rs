@@ -3,7 +3,10 @@
 use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use feed::{Feed, FeedOptions, Services};
+use feed::{
+    Feed, FeedOptions, Rotation, Services,
+    metrics::{Process, Source},
+};
 use telemetry::Node;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -22,10 +25,11 @@ use crate::{
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
+    metrics,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     store::Store,
-    submissions::Desk,
+    submissions::{Answers, Desk},
     transport::{self, Offer},
     watch as follow, ways,
 };
@@ -72,7 +76,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     }
 
     let capabilities = sensor::probe();
-    let Chosen { backend, events: records, report } = backend::choose(&config, &capabilities);
+    let Chosen { backend, events: records, loaded, report } =
+        backend::choose(&config, &capabilities);
     info!(
         "kernel {}, security modules: {}",
         capabilities.kernel,
@@ -92,7 +97,11 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     };
     let feed = Feed::new(FeedOptions { node: node.clone(), ..FeedOptions::default() });
     let log_path = config.log_path.parse().unwrap_or_default();
-    if let Err(problem) = feed.write_to(&log_path) {
+    let rotation = Rotation {
+        bytes: u64::from(config.log_rotate_megabytes) * 1_000_000,
+        files: config.log_rotate_files,
+    };
+    if let Err(problem) = feed.write_to(&log_path, rotation) {
         error!("logPath {}: {problem}; events are not written there", config.log_path);
     }
 
@@ -131,7 +140,15 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     follow_files(&reloader, &config);
 
     let (end, ending) = watch::channel(false);
-    let desk = Arc::new(Desk { index: index.clone(), accounts });
+    let answers = Arc::new(Answers::default());
+    let metrics = metrics::Agent {
+        index: index.clone(),
+        accounts: Arc::clone(&accounts),
+        answers: Arc::clone(&answers),
+        capabilities: capabilities.clone(),
+        loaded,
+    };
+    let desk = Arc::new(Desk { index: index.clone(), accounts, answers });
     let listening = Arc::new(Notify::new());
     let offer = Offer {
         config: config.clone(),
@@ -141,10 +158,14 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
             probe: Some(desk),
             policies_from_anyone: config.allow_unauthenticated_policies,
         },
+        certificates: Arc::default(),
         listening: Arc::clone(&listening),
         ending,
     };
     tokio::spawn(transport::serve_health(offer.clone()));
+    let sources: Vec<Arc<dyn Source>> =
+        vec![Arc::new(metrics), Arc::new(feed.clone()), Arc::new(Process)];
+    tokio::spawn(transport::serve_metrics(offer.clone(), sources));
     let services = tokio::spawn(offer.serve());
 
     let arrivals = Arc::new(Arrivals::new(&config, index.clone()));

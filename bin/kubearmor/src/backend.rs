@@ -3,10 +3,11 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey,
+    bpf::{BpfEnforcer, Use},
 };
 use ruleset::RuleSet;
-use sensor::Capabilities;
+use sensor::{Capabilities, Loaded};
 use wire::Visibility;
 
 use crate::config::{Config, OnAgentLoss};
@@ -16,6 +17,8 @@ use crate::config::{Config, OnAgentLoss};
 pub(crate) struct Lost {
     pub(crate) alerts: u64,
     pub(crate) logs: u64,
+    /// Reports of started programs; events of these name their program by what `/proc` knows.
+    pub(crate) programs: u64,
 }
 
 /// What the agent needs of an enforcer beside enforcing.
@@ -25,6 +28,12 @@ pub(crate) trait Backend: Enforcer {
 
     /// What the kernel could not hand over since the programs were loaded.
     fn lost(&self) -> Lost;
+
+    /// Forks that were refused because the child could not be labelled.
+    fn refused_forks(&self) -> u64;
+
+    /// How much of what is limited is in use.
+    fn in_use(&self) -> Use;
 
     /// Repeats of a log within this time are counted in the next one.
     fn merge_logs(&self, window: Duration);
@@ -48,7 +57,19 @@ impl Backend for BpfEnforcer {
 
     fn lost(&self) -> Lost {
         let counters = self.counters();
-        Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
+        Lost {
+            alerts: counters.lost_alerts,
+            logs: counters.lost_logs,
+            programs: counters.lost_programs,
+        }
+    }
+
+    fn refused_forks(&self) -> u64 {
+        self.counters().refused_forks
+    }
+
+    fn in_use(&self) -> Use {
+        Self::in_use(self)
     }
 
     fn merge_logs(&self, window: Duration) {
@@ -105,6 +126,14 @@ impl Backend for NoEnforcer {
         Lost::default()
     }
 
+    fn refused_forks(&self) -> u64 {
+        0
+    }
+
+    fn in_use(&self) -> Use {
+        Use::default()
+    }
+
     fn merge_logs(&self, _: Duration) {}
 
     fn permit_unresolved(&self, _: bool) {}
@@ -122,6 +151,8 @@ impl Backend for NoEnforcer {
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) events: Option<Events>,
+    /// Hooks in force, and what this kernel refused.
+    pub(crate) loaded: Loaded,
     /// Lines of the start-up report.
     pub(crate) report: Vec<String>,
 }
@@ -141,13 +172,13 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
     };
     match BpfEnforcer::start(&options) {
         Ok((enforcer, events)) => {
-            let loaded = enforcer.loaded();
+            let loaded = enforcer.loaded().clone();
             let mut report =
                 vec![format!("enforcer: BPF-LSM, {} hooks in force", loaded.hooks.len())];
             for (object, reason) in &loaded.missing {
                 report.push(format!("not offered by this kernel: {object}: {reason}"));
             }
-            Chosen { backend: Box::new(enforcer), events: Some(events), report }
+            Chosen { backend: Box::new(enforcer), events: Some(events), loaded, report }
         }
         Err(error) => nothing(chain(&error)),
     }
@@ -157,7 +188,8 @@ fn nothing(reason: String) -> Chosen {
     let report = vec![format!(
         "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
     )];
-    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, report }
+    let loaded = Loaded::default();
+    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, loaded, report }
 }
 
 /// An error with its causes on one line.

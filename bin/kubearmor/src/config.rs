@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) grpc_address: IpAddr,
     #[serde(rename = "gRPCHealthPort")]
     pub(crate) grpc_health_port: u16,
+    /// 0: none are served.
+    pub(crate) metrics_port: u16,
     #[serde(rename = "gRPCSocket")]
     pub(crate) grpc_socket: SocketChoice,
     /// Whose members may use the socket beside root, by name or number; empty for nobody.
@@ -44,6 +46,10 @@ pub(crate) struct Config {
     pub(crate) tls_names: Names,
     /// `none`, `stdout` or a file.
     pub(crate) log_path: String,
+    /// 0: the file grows without end.
+    pub(crate) log_rotate_megabytes: u32,
+    /// Kept beside the file that is written.
+    pub(crate) log_rotate_files: u32,
     pub(crate) se_linux_profile_dir: PathBuf,
     pub(crate) cri_socket: String,
     pub(crate) nri_socket: String,
@@ -117,6 +123,7 @@ impl Default for Config {
             grpc: 32767,
             grpc_address: grpc_address.into(),
             grpc_health_port: 32766,
+            metrics_port: 32765,
             grpc_socket: SocketChoice::Default,
             grpc_socket_group: String::new(),
             allow_unauthenticated_policies: false,
@@ -125,6 +132,8 @@ impl Default for Config {
             tls_cert_provider: CertificateProvider::SelfMade,
             tls_names: Names::default(),
             log_path: "none".into(),
+            log_rotate_megabytes: 100,
+            log_rotate_files: 5,
             se_linux_profile_dir: "/tmp/kubearmor.selinux".into(),
             cri_socket: String::new(),
             nri_socket: String::new(),

@@ -21,7 +21,10 @@ use tracing::{debug, error, info, warn};
 use wire::Visibility;
 use workload::{Container, RootPlace, WorkloadEvent};
 
-pub(crate) use self::writer::{Gone, IndexHandle, start};
+pub(crate) use self::{
+    overview::{Overview, POLICY_STATES, WorkloadState},
+    writer::{Gone, IndexHandle, start},
+};
 use crate::{
     backend::{Backend, chain},
     filesystem::LinkSource,
@@ -108,6 +111,8 @@ pub(crate) struct Index {
     policies: BTreeMap<PolicyId, Held>,
     workloads: BTreeMap<WorkloadKey, Governed>,
     identities: Arc<Identities>,
+    /// Files of the policy directory that are not in force as they are.
+    faulty_files: usize,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -132,6 +137,7 @@ impl Index {
             policies: BTreeMap::new(),
             workloads: BTreeMap::new(),
             identities,
+            faulty_files: 0,
             answered: false,
             scanned: false,
         };
@@ -226,6 +232,11 @@ impl Index {
             Keeper::Store => None,
         };
         self.policies.iter().filter_map(file).collect()
+    }
+
+    /// Of the policy directory, as it was last read.
+    pub(crate) fn note_faulty_files(&mut self, count: usize) {
+        self.faulty_files = count;
     }
 
     /// Whether exactly this policy is known under the id already.

@@ -14,6 +14,7 @@ mod hook;
 mod identities;
 mod index;
 mod instance;
+mod metrics;
 mod probe_file;
 mod processes;
 mod reload;

@@ -26,12 +26,7 @@ impl Processes {
 impl System for Processes {
     /// Asked anew each time: the wall clock may have been set.
     fn wall_clock(&self, monotonic: u64) -> SystemTime {
-        let now = rustix::time::clock_gettime(ClockId::Monotonic);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-        let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
-        let age =
-            Duration::new(seconds, nanoseconds).saturating_sub(Duration::from_nanos(monotonic));
-        SystemTime::now() - age
+        SystemTime::now() - age(monotonic)
     }
 
     fn program(&self, host_pid: u32) -> Option<Program> {
@@ -53,6 +48,14 @@ impl System for Processes {
         }
         users.1.get(&uid).cloned()
     }
+}
+
+/// How long ago the monotonic clock showed `monotonic` nanoseconds.
+pub(crate) fn age(monotonic: u64) -> Duration {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
+    Duration::new(seconds, nanoseconds).saturating_sub(Duration::from_nanos(monotonic))
 }
 
 /// The first name of each id counts, as in the C library.

@@ -112,11 +112,13 @@ pub(crate) fn read_directory(directory: &Path) -> Reading {
 /// Makes the policies in force those of the reading.
 pub(crate) fn follow_directory(index: &mut Index, reading: Reading) {
     let before = index.of_directory();
+    let mut faulty = reading.faulty.clone();
     let mut present = BTreeSet::new();
     for (path, policy) in reading.policies {
         let id = crate::index::with_default_namespace(policy.id.clone());
         if !present.insert(id.clone()) {
             warn!("{}: {} {} is there twice; the first counts", path.display(), id.kind, id.name);
+            faulty.insert(path);
             continue;
         }
         if index.is_held(&id, &policy) {
@@ -129,9 +131,13 @@ pub(crate) fn follow_directory(index: &mut Index, reading: Reading) {
                     warn!("{}: {note}", path.display());
                 }
             }
-            Err(refusal) => error!("{}: {refusal}", path.display()),
+            Err(refusal) => {
+                error!("{}: {refusal}", path.display());
+                faulty.insert(path);
+            }
         }
     }
+    index.note_faulty_files(faulty.len());
     for (id, file) in before {
         if present.contains(&id) || reading.faulty.contains(&file) {
             continue;

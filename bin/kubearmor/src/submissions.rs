@@ -1,8 +1,14 @@
 //! Policies that arrive through gRPC, and what is answered about those in force.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use feed::{PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse, proto};
+use feed::{
+    PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse, metrics::Histogram, proto,
+};
 use policy::{Diagnostic, Kind, PolicyEvent};
 use tracing::{info, warn};
 
@@ -16,15 +22,46 @@ use crate::{
 pub(crate) struct Desk {
     pub(crate) index: IndexHandle,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) answers: Arc<Answers>,
+}
+
+/// What was answered about policies, and how long that took.
+pub(crate) struct Answers {
+    /// By the policy's kind and the answer.
+    given: Mutex<BTreeMap<(Kind, PolicyStatus), u64>>,
+    /// From when a policy had been read off the wire until the kernel decided by it.
+    pub(crate) enforced: Histogram,
+}
+
+/// Seconds.
+const TIMES: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { given: Mutex::default(), enforced: Histogram::new(&TIMES) }
+    }
+}
+
+impl Answers {
+    pub(crate) fn given(&self) -> BTreeMap<(Kind, PolicyStatus), u64> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note(&self, kind: Kind, status: PolicyStatus) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        *given.entry((kind, status)).or_default() += 1;
+    }
 }
 
 #[feed::async_trait]
 impl PolicyHandler for Desk {
     async fn apply(&self, bytes: Vec<u8>, kind: Kind) -> PolicyAnswer {
+        let received = Instant::now();
         let parsed = policy::parse_event(&bytes, kind);
         let findings = lines(&parsed.diagnostics);
         if parsed.has_errors() || parsed.events.is_empty() {
             warn!("a policy was refused: {findings}");
+            self.answers.note(kind, PolicyStatus::Invalid);
             let message = if findings.is_empty() {
                 "no policy in the text; write one, beginning with apiVersion, kind and metadata.name"
                     .to_owned()
@@ -35,18 +72,26 @@ impl PolicyHandler for Desk {
         }
         // Text, since whatever else has errors.
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        let noted = Arc::clone(&self.answers);
         let answered = self
             .index
             .call(move |index| {
-                let answers: Vec<_> =
-                    parsed.events.into_iter().map(|event| submit(index, event, &text)).collect();
-                gather(answers)
+                let answer = |event: PolicyEvent| {
+                    let kind = event.id().kind;
+                    let answer = submit(index, event, &text);
+                    noted.note(kind, answer.status);
+                    answer
+                };
+                gather(parsed.events.into_iter().map(answer).collect())
             })
             .await;
         let mut answer = answered.unwrap_or_else(|gone: Gone| PolicyAnswer {
             status: PolicyStatus::Failure,
             message: gone.to_string(),
         });
+        if GOOD.contains(&answer.status) {
+            self.answers.enforced.observe(received.elapsed());
+        }
         answer.message = [findings, answer.message]
             .into_iter()
             .filter(|part| !part.is_empty())
@@ -135,12 +180,15 @@ pub(crate) fn submit(index: &mut Index, event: PolicyEvent, text: &str) -> Polic
     }
 }
 
+/// What was asked is in force.
+const GOOD: [PolicyStatus; 3] =
+    [PolicyStatus::Applied, PolicyStatus::Modified, PolicyStatus::Deleted];
+
 /// One answer for several: the first that is bad, else the last.
 fn gather(answers: Vec<PolicyAnswer>) -> PolicyAnswer {
-    let good = [PolicyStatus::Applied, PolicyStatus::Modified, PolicyStatus::Deleted];
     let status = answers
         .iter()
-        .find(|answer| !good.contains(&answer.status))
+        .find(|answer| !GOOD.contains(&answer.status))
         .or(answers.last())
         .map_or(PolicyStatus::Failure, |answer| answer.status);
     let messages: Vec<_> =

@@ -6,10 +6,10 @@ use std::{
     fmt::Display, fs, net::SocketAddr, os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration,
 };
 
-use feed::{Feed, Listener, LocalSocket, Services};
+use feed::{Certificates, Feed, Listener, LocalSocket, Services, metrics::Source};
 use tokio::{
     net::TcpListener,
-    sync::{Notify, watch},
+    sync::{Notify, OnceCell, watch},
     time::sleep,
 };
 use tracing::{error, info, warn};
@@ -36,6 +36,8 @@ pub(crate) struct Offer {
     pub(crate) config: Config,
     pub(crate) feed: Feed,
     pub(crate) services: Services,
+    /// Those of the ports that TLS is spoken on, once they could be read.
+    pub(crate) certificates: Arc<OnceCell<Arc<Certificates>>>,
     /// Told when every way was tried, and clients can reach the agent in one at least.
     pub(crate) listening: Arc<Notify>,
     pub(crate) ending: watch::Receiver<bool>,
@@ -94,18 +96,25 @@ impl Offer {
 
     /// The port, if it is free and what TLS needs is there.
     async fn open_network(&self) -> anyhow::Result<Listener> {
-        let config = &self.config;
-        let certificates = config.tls_enabled.then(|| certificates::open(config)).transpose()?;
-        let address = SocketAddr::new(config.grpc_address, config.grpc);
+        let certificates = self.certificates().await?;
+        let address = SocketAddr::new(self.config.grpc_address, self.config.grpc);
         let listener = feed::listen(address, "gRPC").await?;
         self.write_port(&listener);
-        Ok(match certificates {
-            Some(certificates) => {
-                certificates::follow(&certificates, config, self.ending.clone());
-                Listener::Tls(listener, certificates)
-            }
-            None => Listener::Tcp(listener),
-        })
+        Ok(over(listener, certificates))
+    }
+
+    /// `None` without TLS.
+    async fn certificates(&self) -> anyhow::Result<Option<Arc<Certificates>>> {
+        let config = &self.config;
+        if !config.tls_enabled {
+            return Ok(None);
+        }
+        let opened = self.certificates.get_or_try_init(|| async {
+            let certificates = certificates::open(config)?;
+            certificates::follow(&certificates, config, self.ending.clone());
+            anyhow::Ok(certificates)
+        });
+        opened.await.cloned().map(Some)
     }
 
     /// Tells clients which port it is where the configuration does not.
@@ -139,6 +148,35 @@ impl Offer {
             () = told(self.ending.clone()) => true,
         }
     }
+}
+
+fn over(listener: TcpListener, certificates: Option<Arc<Certificates>>) -> Listener {
+    match certificates {
+        Some(certificates) => Listener::Tls(listener, certificates),
+        None => Listener::Tcp(listener),
+    }
+}
+
+/// Serves metrics until the agent ends, to those who may watch alerts.
+pub(crate) async fn serve_metrics(offer: Offer, sources: Vec<Arc<dyn Source>>) {
+    if offer.config.metrics_port == 0 {
+        return;
+    }
+    let address = SocketAddr::new(offer.config.grpc_address, offer.config.metrics_port);
+    let open = async || {
+        let certificates = offer.certificates().await?;
+        anyhow::Ok(over(feed::listen(address, "metricsPort").await?, certificates))
+    };
+    let mut complaint = String::new();
+    let listener = loop {
+        if let Some(listener) = tell_changes(open().await, &mut complaint) {
+            break listener;
+        }
+        if offer.ends_within(AGAIN).await {
+            return;
+        }
+    };
+    feed::metrics::serve(listener, sources, told(offer.ending)).await;
 }
 
 /// Serves `grpc.health.v1.Health` until the agent ends.

@@ -17,7 +17,7 @@ use std::{
 use ruleset::{HardLinked, RuleSet};
 use sensor::{
     ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
-    Sensor, Then,
+    RingUse, Sensor, Then,
 };
 use wire::{RecordKind, Visibility};
 
@@ -26,6 +26,20 @@ use crate::{
     EnforceError, Enforcer, Event, Events, NotExpressed, Placement, WorkloadKey,
     events::{Sender, channel},
 };
+
+/// How much of what is limited is in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    pub rings: Vec<RingUse>,
+    /// Memory of images.
+    pub arena_bytes: u64,
+    pub arena_size: u64,
+    /// Distinct rule sets in force.
+    pub images: usize,
+    /// Workloads that have a place in the kernel.
+    pub slots: usize,
+    pub slots_size: usize,
+}
 
 /// Enforces by programs on the kernel's security hooks.
 #[derive(Debug)]
@@ -96,6 +110,19 @@ impl BpfEnforcer {
 
     pub fn counters(&self) -> Counters {
         self.sensor.counters()
+    }
+
+    /// How much of what is limited is in use.
+    pub fn in_use(&self) -> Use {
+        Use {
+            rings: self.sensor.ring_use(),
+            arena_bytes: u64::from(self.sensor.arena_used()) * 4,
+            arena_size: u64::from(sensor::ARENA_WORDS) * 4,
+            images: self.images.len(),
+            slots: self.placed.len(),
+            // The first is never given out.
+            slots_size: sensor::SLOTS as usize - 1,
+        }
     }
 
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.

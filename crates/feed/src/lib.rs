@@ -1,4 +1,4 @@
-//! How others hear from the agent and talk to it: the gRPC services, the JSON-lines file, and the client side.
+//! How others hear from the agent and talk to it: the gRPC services, the JSON-lines file, metrics, and the client side.
 //!
 //! This crate owns the wire format of the ecosystem (`feeder`, `policy`), the transports and who may do what over
 //! them, the queues of those who listen, and every count of what they missed. It decides nothing about policies: [`PolicyHandler`] and [`ProbeData`] do.
@@ -10,6 +10,7 @@ mod connection;
 mod listen;
 mod local_socket;
 mod log_path;
+pub mod metrics;
 mod peer;
 pub mod proto;
 mod publish;
@@ -22,8 +23,9 @@ pub use answers::{PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeRes
 pub use connection::Listener;
 pub use listen::{ListenError, listen};
 pub use local_socket::{LocalSocket, SocketError};
-pub use log_path::LogPath;
+pub use log_path::{LogPath, Rotation};
 pub use publish::{Feed, FeedOptions, Level};
+pub use queue::StreamCounts;
 pub use serve::{Services, serve, serve_health};
 pub use tls::{CertificateError, Certificates, ClientIdentity, Provider, TlsOptions};
 /// For implementing [`PolicyHandler`] and [`ProbeData`].

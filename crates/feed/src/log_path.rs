@@ -1,13 +1,14 @@
 //! `logPath`: alerts and logs as lines of JSON in a file or on standard output, written by a thread of their own.
 
+mod rotated;
+
 use std::{
     convert::Infallible,
-    fs::OpenOptions,
-    io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Stdout, Write as _},
     path::PathBuf,
     str::FromStr,
     sync::{
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
@@ -16,6 +17,13 @@ use std::{
 
 use serde::Serialize;
 use telemetry::{Alert, Delivery, Log};
+
+use self::rotated::RotatedFile;
+pub use self::rotated::Rotation;
+use crate::{metrics::SinkCounts, seldom::Seldom};
+
+/// Bytes that are written at once while more is waiting.
+const AT_ONCE: usize = 64 << 10;
 
 /// Where the agent writes what it reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,67 +57,148 @@ pub(crate) enum Line {
 /// The near end of the writing thread.
 pub(crate) struct LineWriter {
     queue: SyncSender<Line>,
+    counted: Arc<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    accepted: AtomicU64,
+    /// Found the queue full.
     dropped: AtomicU64,
+    written: AtomicU64,
+    /// Could not be written.
+    failed: AtomicU64,
 }
 
 impl LineWriter {
     /// `None` if nothing is to be written.
-    pub(crate) fn start(path: &LogPath, capacity: usize) -> io::Result<Option<Self>> {
-        let output: Box<dyn Write + Send> = match path {
+    pub(crate) fn start(
+        path: &LogPath,
+        rotation: Rotation,
+        capacity: usize,
+    ) -> io::Result<Option<Self>> {
+        let place = match path {
             LogPath::None => return Ok(None),
-            LogPath::Stdout => Box::new(io::stdout()),
-            LogPath::File(path) => {
-                Box::new(OpenOptions::new().append(true).create(true).mode(0o600).open(path)?)
-            }
+            LogPath::Stdout => Place::Stdout(io::stdout()),
+            LogPath::File(path) => Place::File(RotatedFile::open(path, rotation)?),
         };
         let (queue, lines) = sync_channel(capacity);
-        thread::Builder::new().name("log-path".into()).spawn(move || {
-            if let Err(error) = write_lines(&lines, BufWriter::new(output)) {
-                tracing::error!(%error, "logPath: nothing more is written");
-            }
-        })?;
-        Ok(Some(Self { queue, dropped: AtomicU64::new(0) }))
+        let counted = Arc::new(Counted::default());
+        let mut output = Output::new(place, Arc::clone(&counted));
+        thread::Builder::new().name("log-path".into()).spawn(move || output.write_all(&lines))?;
+        Ok(Some(Self { queue, counted }))
     }
 
     pub(crate) fn write(&self, line: Line) -> Delivery {
+        // Before it is sent: who writes it counts it, too.
+        self.counted.accepted.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send(line).is_ok() {
             return Delivery::Complete;
         }
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.counted.accepted.fetch_sub(1, Ordering::Relaxed);
+        self.counted.dropped.fetch_add(1, Ordering::Relaxed);
         Delivery::Incomplete
     }
 
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.counted.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counts(&self) -> SinkCounts {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (delivered, failed) = (read(&self.counted.written), read(&self.counted.failed));
+        SinkCounts {
+            name: "logPath".into(),
+            delivered,
+            lost: read(&self.counted.dropped) + failed,
+            waiting: read(&self.counted.accepted).saturating_sub(delivered + failed),
+        }
     }
 }
 
-/// Flushes whenever it has caught up, so that a reader is never behind for long.
-fn write_lines(lines: &Receiver<Line>, mut output: impl Write) -> io::Result<()> {
-    loop {
-        let line = match lines.try_recv() {
-            Ok(line) => line,
-            Err(TryRecvError::Disconnected) => return output.flush(),
-            Err(TryRecvError::Empty) => {
-                output.flush()?;
-                match lines.recv() {
-                    Ok(line) => line,
-                    Err(_) => return Ok(()),
+enum Place {
+    Stdout(Stdout),
+    File(RotatedFile),
+}
+
+/// The far end: lines gather until there is nothing else to do, or much to write.
+struct Output {
+    place: Place,
+    text: Vec<u8>,
+    /// In the text.
+    lines: u64,
+    /// A line may have been written in part.
+    torn: bool,
+    counted: Arc<Counted>,
+    complaints: Seldom,
+}
+
+impl Output {
+    fn new(place: Place, counted: Arc<Counted>) -> Self {
+        let complaints = Seldom::default();
+        Self { place, text: Vec::new(), lines: 0, torn: false, counted, complaints }
+    }
+
+    /// Until nobody sends any more. A line that cannot be written is lost and counted; the next ones are tried again.
+    fn write_all(&mut self, lines: &Receiver<Line>) {
+        loop {
+            let line = match lines.try_recv() {
+                Ok(line) => line,
+                Err(TryRecvError::Disconnected) => return self.flush(),
+                Err(TryRecvError::Empty) => {
+                    self.flush();
+                    match lines.recv() {
+                        Ok(line) => line,
+                        Err(_) => return,
+                    }
                 }
+            };
+            // Texts and numbers become JSON in any case, and memory takes them.
+            if serde_json::to_writer(&mut self.text, &line).is_ok() {
+                self.text.push(b'\n');
+                self.lines += 1;
             }
+            if self.text.len() >= AT_ONCE {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.text.is_empty() {
+            return;
+        }
+        if self.torn {
+            self.text.insert(0, b'\n');
+        }
+        let written = match &mut self.place {
+            Place::Stdout(stdout) => stdout.write_all(&self.text).and_then(|()| stdout.flush()),
+            Place::File(file) => file.write(&self.text),
         };
-        serde_json::to_writer(&mut output, &line)?;
-        output.write_all(b"\n")?;
+        self.torn = written.is_err();
+        let count = if let Err(problem) = written {
+            self.complaints
+                .warn(&format!("logPath: {} events were not written: {problem}", self.lines));
+            &self.counted.failed
+        } else {
+            &self.counted.written
+        };
+        count.fetch_add(self.lines, Ordering::Relaxed);
+        self.text.clear();
+        self.lines = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     #[test]
     fn one_object_per_line_with_the_keys_of_the_agents_own_log() {
-        let (queue, lines) = sync_channel(4);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("alerts.json");
         let event = Log {
             operation: "File".into(),
             host_ppid: 7,
@@ -123,12 +212,9 @@ mod tests {
             tag_list: vec!["t".into()],
             ..Alert::default()
         };
-        queue.send(Line::Alert(Box::new(alert))).unwrap();
-        queue.send(Line::Log(Box::new(event))).unwrap();
-        drop(queue);
-        let mut text = Vec::new();
-        write_lines(&lines, &mut text).unwrap();
-        let lines: Vec<serde_json::Value> = String::from_utf8(text)
+        let written = write(&path, vec![Line::Alert(Box::new(alert)), Line::Log(Box::new(event))]);
+        assert_eq!(written.written.into_inner(), 2);
+        let lines: Vec<serde_json::Value> = fs::read_to_string(&path)
             .unwrap()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -141,20 +227,40 @@ mod tests {
         assert_eq!(lines[1]["containerID"], "c0");
     }
 
+    const KEEP: Rotation = Rotation { bytes: 0, files: 0 };
+
+    /// Writes lines as the thread does, and returns what was counted.
+    fn write(path: &Path, lines: Vec<Line>) -> Counted {
+        let counted = Arc::new(Counted::default());
+        let (queue, receiver) = sync_channel(lines.len());
+        for line in lines {
+            queue.send(line).unwrap();
+        }
+        drop(queue);
+        let place = Place::File(RotatedFile::open(path, KEEP).unwrap());
+        Output::new(place, Arc::clone(&counted)).write_all(&receiver);
+        Arc::into_inner(counted).unwrap()
+    }
+
     #[test]
-    fn a_file_is_appended_to() {
+    fn a_file_is_appended_to_and_what_waits_is_counted() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("alerts.json");
-        std::fs::write(&file, "before\n").unwrap();
+        fs::write(&file, "before\n").unwrap();
         let path: LogPath = file.to_str().unwrap().parse().unwrap();
-        let writer = LineWriter::start(&path, 4).unwrap().unwrap();
+        let writer = LineWriter::start(&path, KEEP, 4).unwrap().unwrap();
         assert_eq!(writer.write(Line::Log(Box::default())), Delivery::Complete);
-        drop(writer);
-        let mut text = String::new();
-        while text.lines().count() < 2 {
-            text = std::fs::read_to_string(&file).unwrap();
+        while writer.counts().waiting > 0 {
             thread::yield_now();
         }
-        assert!(text.starts_with("before\n{"));
+        assert_eq!((writer.counts().delivered, writer.counts().lost), (1, 0));
+        assert!(fs::read_to_string(&file).unwrap().starts_with("before\n{"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_as_lost() {
+        let full = Path::new("/dev/full");
+        let counted = write(full, vec![Line::Log(Box::default()), Line::Log(Box::default())]);
+        assert_eq!((counted.written.into_inner(), counted.failed.into_inner()), (0, 2));
     }
 }

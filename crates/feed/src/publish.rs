@@ -9,10 +9,11 @@ use std::{
 use telemetry::{Alert, Delivery, Log, Node, Sink};
 
 use crate::{
-    LogPath,
+    LogPath, Rotation,
     log_path::{Line, LineWriter},
+    metrics::SinkCounts,
     proto::feeder,
-    queue::{Listeners, Published},
+    queue::{Listeners, Published, StreamCounts},
 };
 
 /// Items that wait for one slow listener.
@@ -77,8 +78,8 @@ impl Feed {
     }
 
     /// Also writes every alert and log to `path` from now on. Takes effect once.
-    pub fn write_to(&self, path: &LogPath) -> io::Result<()> {
-        if let Some(writer) = LineWriter::start(path, self.0.options.queue)? {
+    pub fn write_to(&self, path: &LogPath, rotation: Rotation) -> io::Result<()> {
+        if let Some(writer) = LineWriter::start(path, rotation, self.0.options.queue)? {
             self.0.lines.get_or_init(|| writer);
         }
         Ok(())
@@ -121,6 +122,16 @@ impl Feed {
     /// Alerts and logs that are on their way to clients, each counted per client.
     pub fn waiting(&self) -> u64 {
         self.0.alerts.waiting() + self.0.logs.waiting()
+    }
+
+    /// Who watches the streams, and what they missed.
+    pub fn streams(&self) -> [StreamCounts; 3] {
+        [self.0.alerts.counts(), self.0.logs.counts(), self.0.messages.counts()]
+    }
+
+    /// What became of events that do not go to clients.
+    pub fn sinks(&self) -> Vec<SinkCounts> {
+        self.0.lines.get().map(LineWriter::counts).into_iter().collect()
     }
 
     /// Ends all streams, for the agent's own end.

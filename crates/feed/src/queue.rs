@@ -72,6 +72,18 @@ struct Listener<T> {
     told: Option<Instant>,
 }
 
+/// The listeners of one stream at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamCounts {
+    /// `alerts`, `logs` or `messages`.
+    pub name: &'static str,
+    pub listeners: usize,
+    /// Items on their way to them.
+    pub waiting: u64,
+    /// Items that they missed, each counted per listener.
+    pub missed: u64,
+}
+
 /// What became of one item.
 #[must_use]
 pub(crate) struct Published {
@@ -139,6 +151,13 @@ impl<T: Clone> Listeners<T> {
     /// Items that are on their way to listeners.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counts(&self) -> StreamCounts {
+        // Those that have left are noticed at the next item.
+        let here = |list: &Vec<Listener<T>>| list.iter().filter(|l| !l.queue.is_closed()).count();
+        let listeners = self.lock().as_ref().map_or(0, here);
+        StreamCounts { name: self.what, listeners, waiting: self.waiting(), missed: self.dropped() }
     }
 
     /// Ends every stream behind what is queued already.

@@ -55,6 +55,10 @@ impl Arena {
         Ok(region)
     }
 
+    pub(crate) fn used(&self) -> u32 {
+        ARENA_WORDS - self.regions.free.iter().map(|region| region.len).sum::<u32>()
+    }
+
     /// Gives a region back, once no slot points at it.
     pub(crate) fn retire(&mut self, region: Region) {
         self.regions.retired.push(region);

@@ -23,7 +23,7 @@ pub use demand::Demand;
 pub use load::{LoadError, Loaded, Options, Sensor};
 pub use pins::{ABI, PinError, PinnedRuns, detach_all};
 pub use probe::{Capabilities, Capability, probe};
-pub use rings::{Reader, Ring, Then};
+pub use rings::{Reader, Ring, RingUse, Then};
 pub use shared::{CallNumbers, Counters, SLOTS};
 
 mod objects {

@@ -13,8 +13,8 @@ use crate::{
     own::{Marks, Mounts},
     pins::{PinError, PinnedRuns},
     programs::{Maps, Programs},
-    rings::Reader,
-    shared::{CallNumbers, Calls, Counters, Mapping, SLOTS, Settings, Slot},
+    rings::{Reader, RingUse},
+    shared::{CallNumbers, Calls, Counters, Mapping, RingPositions, SLOTS, Settings, Slot},
 };
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
@@ -96,6 +96,8 @@ pub struct Sensor {
     alerts: MapHandle,
     programs: MapHandle,
     logs: MapHandle,
+    /// Of these three, in this order.
+    ring_positions: [RingPositions; 3],
     task_iterator: Link,
     /// `None`: the kernel refused it.
     file_iterator: Option<Link>,
@@ -147,7 +149,14 @@ impl Sensor {
             None => None,
         };
         let map_ids = maps.ids().map_err(LoadError::MapIds)?;
+        let (alerts, started, logs) =
+            (maps.take("alerts")?, maps.take("programs")?, maps.take("logs")?);
         let sensor = Self {
+            ring_positions: [
+                positions("alerts", &alerts)?,
+                positions("programs", &started)?,
+                positions("logs", &logs)?,
+            ],
             map_ids,
             own: Vec::new(),
             marks: Marks::default(),
@@ -158,9 +167,9 @@ impl Sensor {
             own_places: maps.take("own_places")?,
             aliases: maps.take("aliases")?,
             cgroups: maps.take("cgroups")?,
-            alerts: maps.take("alerts")?,
-            programs: maps.take("programs")?,
-            logs: maps.take("logs")?,
+            alerts,
+            programs: started,
+            logs,
             observers: Observers::default(),
             task_iterator,
             file_iterator,
@@ -379,6 +388,22 @@ impl Sensor {
         })
     }
 
+    /// How full the rings are.
+    pub fn ring_use(&self) -> Vec<RingUse> {
+        let size = |ring: &MapHandle| u64::from(ring.max_entries());
+        let rings = [("alerts", &self.alerts), ("programs", &self.programs), ("logs", &self.logs)];
+        rings
+            .into_iter()
+            .zip(&self.ring_positions)
+            .map(|((name, ring), at)| RingUse { name, waiting: at.waiting(), size: size(ring) })
+            .collect()
+    }
+
+    /// Words of the arena that images take, those included that programs may still be reading.
+    pub fn arena_used(&self) -> u32 {
+        self.arena.used()
+    }
+
     pub fn counters(&self) -> Counters {
         self.settings.settings().counters()
     }
@@ -390,6 +415,10 @@ impl Sensor {
             None => Ok(()),
         }
     }
+}
+
+fn positions(map: &'static str, ring: &MapHandle) -> Result<RingPositions, LoadError> {
+    RingPositions::new(ring).map_err(|source| LoadError::Mapping { map, source })
 }
 
 /// Goes over all tasks twice, so that a child is found which was being forked the first time.

@@ -14,6 +14,17 @@ pub enum Ring {
     Logs,
 }
 
+/// How full a ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingUse {
+    /// `alerts`, `programs` or `logs`.
+    pub name: &'static str,
+    /// Bytes that nobody has read yet.
+    pub waiting: u64,
+    /// Bytes that there is room for.
+    pub size: u64,
+}
+
 /// What is to be done after a message was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {

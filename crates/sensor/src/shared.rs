@@ -106,23 +106,44 @@ impl fmt::Debug for Mapping {
     }
 }
 
+/// Of the processors that the programs are built for.
+const PAGE: usize = 4096;
+
+/// How far a ring's reader and writers are, read where the kernel keeps it.
+#[derive(Debug)]
+pub(crate) struct RingPositions(Mapping);
+
+impl RingPositions {
+    pub(crate) fn new(ring: &MapHandle) -> io::Result<Self> {
+        // The reader's position at the beginning of the first page, the writers' at that of the second.
+        Mapping::map(ring, 2 * PAGE, ProtFlags::READ).map(Self)
+    }
+
+    /// Bytes that were written and not read yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        let [consumer, producer] = [0, PAGE].map(|offset| {
+            // SAFETY: both words lie in the mapping, which is two pages long, and are aligned; others change them.
+            let word = unsafe { self.0.memory.byte_add(offset).cast::<AtomicU64>().as_ref() };
+            word.load(Ordering::Acquire)
+        });
+        // The kernel's writers may have gone on meanwhile, the reader too: never below nothing.
+        producer.saturating_sub(consumer)
+    }
+}
+
 impl Mapping {
     /// Maps a map whose value is at least `bytes` long.
     pub(crate) fn new(map: &MapHandle, bytes: usize) -> io::Result<Self> {
         if (map.value_size() as usize) < bytes {
             return Err(io::Errno::INVAL);
         }
+        Self::map(map, bytes, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    fn map(map: &MapHandle, bytes: usize, access: ProtFlags) -> io::Result<Self> {
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else refers to it.
-        let memory = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                bytes,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                map.as_fd(),
-                0,
-            )?
-        };
+        let memory =
+            unsafe { mmap(std::ptr::null_mut(), bytes, access, MapFlags::SHARED, map.as_fd(), 0)? };
         let memory = NonNull::new(memory.cast()).ok_or(io::Errno::NOMEM)?;
         Ok(Self { memory, bytes })
     }

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use policy::Kind;
 use serde::Serialize;
 
+use crate::tally::{Series, Tally};
+
 /// What alerts are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountKey {
@@ -46,20 +48,48 @@ pub(crate) enum Fate {
     Lost,
 }
 
+impl Counts {
+    pub(crate) fn add(&mut self, fate: Fate, count: u64) {
+        self.generated += count;
+        match fate {
+            Fate::Delivered => self.delivered += count,
+            Fate::Throttled => self.throttled += count,
+            Fate::Lost => self.lost += count,
+        }
+    }
+}
+
+/// What metrics tell of an event beside what its account does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks<'a> {
+    pub operation: &'a str,
+    /// The workload's.
+    pub namespace: &'a str,
+}
+
+/// One entry, two views of it: their sums are equal.
 #[derive(Default)]
 pub(crate) struct Accounts {
     lines: BTreeMap<AccountKey, Counts>,
+    tally: Tally,
 }
 
 impl Accounts {
-    pub(crate) fn add(&mut self, key: AccountKey, fate: Fate, count: u64) {
-        let counts = self.lines.entry(key).or_default();
-        counts.generated += count;
-        match fate {
-            Fate::Delivered => counts.delivered += count,
-            Fate::Throttled => counts.throttled += count,
-            Fate::Lost => counts.lost += count,
-        }
+    pub(crate) fn add(&mut self, key: AccountKey, marks: Marks<'_>, fate: Fate, count: u64) {
+        let series = Series {
+            policy: key.policy.clone(),
+            policy_namespace: key.namespace.clone().unwrap_or_default(),
+            kind: key.kind,
+            action: key.action,
+            operation: marks.operation.to_owned(),
+            namespace: marks.namespace.to_owned(),
+        };
+        self.tally.add(series, fate, count);
+        self.lines.entry(key).or_default().add(fate, count);
+    }
+
+    pub(crate) fn tally(&self) -> Vec<(Series, Counts)> {
+        self.tally.lines()
     }
 
     pub(crate) fn lines(&self) -> Vec<Account> {

@@ -12,6 +12,7 @@ mod names;
 mod preset;
 mod program;
 mod reporter;
+mod tally;
 mod throttle;
 
 pub use account::{Account, AccountKey, Counts};
@@ -21,6 +22,7 @@ pub use attribution::{
 pub use event::{Alert, ExecEvent, Log, Owner};
 pub use program::Program;
 pub use reporter::{Delivery, Reporter, Settings, Sink};
+pub use tally::{FieldCounts, OTHER, Series};
 pub use throttle::Limit;
 
 /// `KubeArmorVersion` of alerts.

@@ -5,9 +5,10 @@ use std::{num::NonZeroUsize, sync::Arc};
 use wire::{Record, RecordKind};
 
 use crate::{
-    Account, AccountKey, Alert, Limit, Log, Node, Occurrence, Subject, System,
-    account::{Accounts, Fate},
+    Account, AccountKey, Alert, Counts, Limit, Log, Node, Occurrence, Subject, System,
+    account::{Accounts, Fate, Marks},
     attribution::{Attributed, Attributor},
+    tally::{FieldCounts, Published, Series},
     throttle::{Stream, Throttle, Verdict},
 };
 
@@ -44,6 +45,7 @@ pub struct Reporter {
     settings: Settings,
     throttle: Throttle,
     accounts: Accounts,
+    published: Published,
 }
 
 impl Reporter {
@@ -59,6 +61,7 @@ impl Reporter {
             settings,
             throttle: Throttle::default(),
             accounts: Accounts::default(),
+            published: Published::default(),
         }
     }
 
@@ -78,11 +81,14 @@ impl Reporter {
             }
             Attributed::Logs(logs) => {
                 for log in logs {
+                    let (operation, namespace) =
+                        (log.operation.clone(), log.namespace_name.clone());
                     let fate = match sink.log(log) {
                         Delivery::Complete => Fate::Delivered,
                         Delivery::Incomplete => Fate::Lost,
                     };
-                    self.accounts.add(unattributed(event.workload, LOG), fate, 1);
+                    let marks = Marks { operation: &operation, namespace: &namespace };
+                    self.accounts.add(unattributed(event.workload, LOG), marks, fate, 1);
                 }
             }
             Attributed::Nothing => {}
@@ -90,32 +96,41 @@ impl Reporter {
     }
 
     fn alert(&mut self, alert: Alert, stream: Stream, now: u64, sink: &mut dyn Sink) {
+        let (operation, namespace) =
+            (alert.event.operation.clone(), alert.event.namespace_name.clone());
         let fate = match self.throttle.admit(self.settings.limit, &stream, now) {
-            Verdict::Deliver => match sink.alert(alert) {
+            Verdict::Deliver => match self.publish(alert, sink) {
                 Delivery::Complete => Fate::Delivered,
                 Delivery::Incomplete => Fate::Lost,
             },
             Verdict::Announce => {
                 // Of the threshold event itself there is no account: it is no policy's.
-                let _ = sink.alert(self.attributor.threshold(&alert, self.settings.limit));
+                let announced = self.attributor.threshold(&alert, self.settings.limit);
+                let _ = self.publish(announced, sink);
                 Fate::Throttled
             }
             Verdict::Drop => Fate::Throttled,
         };
-        self.accounts.add(stream.account, fate, 1);
+        let marks = Marks { operation: &operation, namespace: &namespace };
+        self.accounts.add(stream.account, marks, fate, 1);
+    }
+
+    fn publish(&mut self, alert: Alert, sink: &mut dyn Sink) -> Delivery {
+        self.published.add(&alert);
+        sink.alert(alert)
     }
 
     /// Counts records of a workload that the kernel could not hand over.
     pub fn lost(&mut self, workload: &Arc<str>, count: u64) {
         if count > 0 {
-            self.accounts.add(unattributed(workload, ""), Fate::Lost, count);
+            self.accounts.add(unattributed(workload, ""), Marks::default(), Fate::Lost, count);
         }
     }
 
     /// Counts logs that the kernel could not hand over.
     pub fn lost_logs(&mut self, workload: &Arc<str>, count: u64) {
         if count > 0 {
-            self.accounts.add(unattributed(workload, LOG), Fate::Lost, count);
+            self.accounts.add(unattributed(workload, LOG), Marks::default(), Fate::Lost, count);
         }
     }
 
@@ -136,6 +151,16 @@ impl Reporter {
 
     pub fn accounts(&self) -> Vec<Account> {
         self.accounts.lines()
+    }
+
+    /// The sums of the accounts, by what metrics tell apart.
+    pub fn tally(&self) -> Vec<(Series, Counts)> {
+        self.accounts.tally()
+    }
+
+    /// Published alerts by single fields.
+    pub fn published(&self) -> Vec<FieldCounts> {
+        self.published.lines()
     }
 }
 

@@ -2,15 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use proptest::prelude::*;
 use telemetry::{
-    Alert, Delivery, Limit, Log, Node, Occurrence, Program, Reporter, Settings, Sink, Subject,
-    System,
+    Alert, Counts, Delivery, Limit, Log, Node, Occurrence, Program, Reporter, Settings, Sink,
+    Subject, System,
 };
 use wire::{Operation, RULE_POSTURE, Record, RecordKind};
 
@@ -113,6 +113,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Generated, delivered, throttled and lost, by policy and action.
+fn sums(
+    lines: impl Iterator<Item = ((String, &'static str), Counts)>,
+) -> BTreeMap<(String, &'static str), [u64; 4]> {
+    let mut sums = BTreeMap::new();
+    for (key, Counts { generated, delivered, throttled, lost }) in lines {
+        let sum: &mut [u64; 4] = sums.entry(key).or_default();
+        for (sum, count) in sum.iter_mut().zip([generated, delivered, throttled, lost]) {
+            *sum += count;
+        }
+    }
+    sums
+}
+
 proptest! {
     #[test]
     fn nothing_is_miscounted(
@@ -156,6 +170,14 @@ proptest! {
         prop_assert_eq!(of("generated"), generated);
         prop_assert_eq!(of("delivered"), sink.complete);
         prop_assert_eq!(of("lost"), lost_in_kernel + sink.seen - sink.complete);
+        let accounts = reporter.accounts();
+        let accounts = accounts.iter().map(|a| ((a.key.policy.clone(), a.key.action), a.counts));
+        let series = reporter.tally();
+        let series = series.iter().map(|(s, counts)| ((s.policy.clone(), s.action), *counts));
+        prop_assert_eq!(sums(accounts), sums(series));
+        for field in reporter.published() {
+            prop_assert_eq!(field.values.values().sum::<u64>(), sink.seen + sink.thresholds);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("gRPC", "Port of the gRPC services; 0 takes any and writes it to STATE_DIR/kubearmor.pid"),
     ("gRPCAddress", "Address that the gRPC services listen on"),
     ("gRPCHealthPort", "Port of the gRPC health service"),
+    ("metricsPort", "Port of the metrics for Prometheus, on gRPCAddress; 0 serves none"),
     (
         "gRPCSocket",
         "Unix socket of the same services; `default` is RUN_DIR/kubearmor.sock, in Kubernetes none; `none`",
@@ -24,6 +25,11 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ),
     ("tlsNames", "Further host names and addresses, comma separated, that self-made ones are for"),
     ("logPath", "Where events are written as JSON lines: none, stdout or a file"),
+    (
+        "logRotateMegabytes",
+        "Size at which such a file is put aside as FILE.1, in 10^6 bytes; 0 lets it grow",
+    ),
+    ("logRotateFiles", "How many of these are kept"),
     ("seLinuxProfileDir", "Directory of SELinux modules"),
     ("criSocket", "Socket of the container runtime interface"),
     (

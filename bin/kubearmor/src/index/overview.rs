@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use enforce::bpf::Use;
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
 
-use super::{Index, is_enabled};
+use super::{Governed, Index, is_enabled};
 use crate::backend::Lost;
 
 /// The only one that the agent has so far.
 const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
+
+/// How far a policy is in force.
+pub(crate) const POLICY_STATES: [&str; 4] = ["Enforced", "Partial", "NotEnforced", "NotEnabled"];
 
 /// The index at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,20 +21,49 @@ pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
     pub(crate) lost: Lost,
+    pub(crate) refused_forks: u64,
+    pub(crate) in_use: Use,
+    /// As alerts name it.
+    pub(crate) enforcer: &'static str,
+    /// Files of the policy directory that are not in force as they are, or not at all.
+    pub(crate) faulty_files: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadOverview {
     pub(crate) host: bool,
     pub(crate) name: String,
+    pub(crate) state: WorkloadState,
     /// Of the policies that select it.
     pub(crate) policies: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WorkloadState {
+    /// Rules are in force.
+    Governed,
+    /// No rule concerns it.
+    Unrestricted,
+    /// The rules that should hold could not be put in force.
+    Unprotected,
+}
+
+impl WorkloadState {
+    pub(crate) const ALL: [Self; 3] = [Self::Governed, Self::Unrestricted, Self::Unprotected];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Governed => "governed",
+            Self::Unrestricted => "unrestricted",
+            Self::Unprotected => "unprotected",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyOverview {
     pub(crate) id: PolicyId,
-    /// `Enforced`, `Partial`, `NotEnforced`, or `NotEnabled`.
+    /// One of [`POLICY_STATES`].
     pub(crate) state: &'static str,
     /// What is not in force, and why.
     pub(crate) notes: Vec<String>,
@@ -41,6 +74,7 @@ impl Index {
         let workloads = self.workloads.values().map(|governed| WorkloadOverview {
             host: governed.placement == enforce::Placement::Host,
             name: governed.workload.name.clone(),
+            state: self.state(governed),
             policies: self
                 .policies
                 .values()
@@ -53,6 +87,21 @@ impl Index {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
             lost: self.backend.lost(),
+            refused_forks: self.backend.refused_forks(),
+            in_use: self.backend.in_use(),
+            enforcer: self.backend.name(),
+            faulty_files: self.faulty_files,
+        }
+    }
+
+    fn state(&self, governed: &Governed) -> WorkloadState {
+        let has_rules = governed.rules.as_ref().is_some_and(|rules| !rules.rules.is_empty());
+        if governed.problem.is_some() || (has_rules && self.backend.idle_because().is_some()) {
+            WorkloadState::Unprotected
+        } else if has_rules {
+            WorkloadState::Governed
+        } else {
+            WorkloadState::Unrestricted
         }
     }
 

@@ -98,6 +98,14 @@ impl Backend for FakeEnforcer {
         Lost::default()
     }
 
+    fn refused_forks(&self) -> u64 {
+        0
+    }
+
+    fn in_use(&self) -> enforce::bpf::Use {
+        enforce::bpf::Use::default()
+    }
+
     fn merge_logs(&self, window: Duration) {
         self.asked().window = window;
     }

@@ -37,7 +37,9 @@ impl Agent {
         let listening = Arc::new(Notify::new());
         let services = Services { policies: Some(Arc::new(Willing)), ..Services::default() };
         let feed = Feed::new(FeedOptions::default());
-        let offer = Offer { config, feed, services, listening: Arc::clone(&listening), ending };
+        let certificates = Arc::default();
+        let heard = Arc::clone(&listening);
+        let offer = Offer { config, feed, services, certificates, listening: heard, ending };
         Self { directory, listening, end, serving: tokio::spawn(offer.serve()) }
     }
 
