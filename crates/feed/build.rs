@@ -8,9 +8,15 @@ use prost::Message;
 const ALWAYS: [&str; 4] =
     ["feeder.Alert.PPID", "feeder.Alert.UID", "feeder.Log.PPID", "feeder.Log.UID"];
 
+/// Fields from this number on are about the transport: no client prints them.
+const OWN: i32 = 100;
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["proto/kubearmor.proto", "proto/policy.proto"], ["proto"])?;
+    let descriptors = protox::compile(
+        ["proto/kubearmor.proto", "proto/policy.proto", "proto/history.proto"],
+        ["proto"],
+    )?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 
@@ -22,6 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             for field in &message.field {
                 let name = field.name();
                 let path = format!("{path}.{name}");
+                if field.number() >= OWN {
+                    build = build.field_attribute(&path, "#[serde(skip)]");
+                    continue;
+                }
                 build = build.field_attribute(&path, format!("#[serde(rename = \"{name}\")]"));
                 if !ALWAYS.contains(&path.as_str()) {
                     build = build.field_attribute(

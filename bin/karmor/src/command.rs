@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
-use crate::{logs::Destination, policy::PolicyCommand};
+use crate::{
+    logs::{Destination, Moment},
+    policy::PolicyCommand,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -116,6 +119,12 @@ pub(crate) struct LogOptions {
     /// Where alerts and logs go: a file, stdout or none
     #[arg(long = "logPath", default_value = "stdout", value_name = "PATH")]
     pub log_path: Destination,
+    /// What the agent has kept since then, such as 30m, 1h, 2d or 2026-11-30T20:00:00Z, instead of what happens now
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// The same up to then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
     /// What to watch
     #[arg(long = "logFilter", value_enum, default_value_t = Filter::Policy)]
     pub log_filter: Filter,
@@ -128,6 +137,9 @@ pub(crate) struct LogOptions {
     /// Only events of namespaces that match (regular expression, in any case)
     #[arg(short, long, value_name = "REGEX", value_parser = any_case)]
     pub namespace: Option<Regex>,
+    /// Only alerts of policies whose name matches (regular expression, in any case)
+    #[arg(long, value_name = "REGEX", value_parser = any_case)]
+    pub policy: Option<Regex>,
     /// Only these operations: Process, File, Network, Capabilities, ... (regular expression, in any case)
     #[arg(long, value_name = "REGEX", value_parser = any_case)]
     pub operation: Option<Regex>,
@@ -166,6 +178,17 @@ pub(crate) enum Filter {
     System,
     /// Both
     All,
+}
+
+impl Filter {
+    /// As the agent is asked.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::System => "system",
+            Self::All => "all",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

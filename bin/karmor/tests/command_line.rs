@@ -8,8 +8,8 @@ use std::{
 };
 
 use feed::{
-    Feed, FeedOptions, Level, PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse,
-    Services, listen, serve,
+    Feed, FeedOptions, HistoryBounds, Keep, Level, PolicyAnswer, PolicyHandler, PolicyStatus,
+    ProbeData, ProbeResponse, Services, listen, serve,
 };
 use policy::Kind;
 use telemetry::{Alert, Log};
@@ -56,11 +56,19 @@ struct Server {
 }
 
 fn start() -> Server {
+    start_at("127.0.0.1:0")
+}
+
+fn start_at(address: &str) -> Server {
+    start_with(address, FeedOptions::default())
+}
+
+fn start_with(address: &str, options: FeedOptions) -> Server {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let listener = runtime.block_on(listen(([127, 0, 0, 1], 0).into(), "gRPC")).unwrap();
+    let listener = runtime.block_on(listen(address.parse().unwrap(), "gRPC")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let feed = Feed::new(FeedOptions::default());
+    let feed = Feed::new(options);
     let agent = Arc::new(Agent::default());
     let services = Services {
         policies: Some(agent.clone()),
@@ -169,14 +177,86 @@ fn a_reader_that_has_enough_is_no_failure() {
 }
 
 #[test]
-fn an_agent_that_goes_away_is_a_failure() {
+fn an_agent_that_comes_back_is_watched_again() {
     let server = start();
-    let mut child = server.watch(&[]);
-    server.feed.close();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut child = server.watch(&["--json", "--limit", "2"]);
+    let _ = server.feed.publish_alert(alert("before", "teller"));
+    let mut shown = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    shown.read_line(&mut line).unwrap();
+    assert!(line.contains("before"), "{line}");
+    let address = server.address.clone();
+    drop(server);
+    let server = start_at(&address);
+    // Told before the client is back: it is kept until then.
+    let _ = server.feed.publish_alert(alert("after", "teller"));
+    shown.read_to_string(&mut line).unwrap();
+    assert!(line.contains("after"), "{line}");
+    assert!(child.wait().unwrap().success());
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-    assert!(errors.contains("ended the stream"), "{errors}");
+    assert!(errors.contains("the agent was started anew"), "{errors}");
+    assert!(errors.contains(&format!("watching {address} again")), "{errors}");
+}
+
+#[test]
+fn what_a_client_missed_is_counted() {
+    let server = start_with(
+        "127.0.0.1:0",
+        FeedOptions { keep: Keep { items: 1, bytes: usize::MAX }, ..FeedOptions::default() },
+    );
+    let mut child = server.watch(&["--json", "--limit", "1"]);
+    let address = server.address.clone();
+    drop(server);
+    let server = start_with(
+        &address,
+        FeedOptions { keep: Keep { items: 1, bytes: usize::MAX }, ..FeedOptions::default() },
+    );
+    for policy in ["a", "b", "c"] {
+        let _ = server.feed.publish_alert(alert(policy, "teller"));
+    }
+    let mut shown = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    assert!(child.wait().unwrap().success());
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    // Whenever it came back: what it was shown and what it was told of are three.
+    let shown = [("a", 0), ("b", 1), ("c", 2)].iter().find(|(name, _)| shown.contains(name));
+    match shown {
+        Some((_, 0)) => {}
+        Some((_, missed)) => {
+            assert!(errors.contains(&format!("{missed} alerts were missed")), "{errors}");
+        }
+        None => panic!("{errors}"),
+    }
+}
+
+#[test]
+fn the_history_is_filtered_as_what_happens_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = start();
+    let output = server.run(&["logs", "--since", "1h"], "");
+    assert!(text(&output.stderr).contains("history: on"), "{}", text(&output.stderr));
+    let bounds = HistoryBounds { bytes: 64 << 20, days: 36_500 };
+    server.feed.keep_history(directory.path(), bounds).unwrap();
+    for (policy, seconds) in [("ledger", 1_700_000_000), ("vault", 1_700_000_060)] {
+        let mut alert = alert(policy, "teller");
+        alert.event.timestamp = seconds;
+        let _ = server.feed.publish_alert(alert);
+    }
+    server.feed.flush_history();
+    let ask = |args: &[&str]| {
+        let output = server.run(&[&["logs", "--json"], args].concat(), "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| line.contains("vault")).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&["--since", "2023-11-14T22:00:00Z"]), [false, true]);
+    assert_eq!(ask(&["--since", "2023-11-14T22:13:50Z"]), [true]);
+    assert_eq!(ask(&["--until", "2023-11-14T22:13:50Z"]), [false]);
+    assert_eq!(ask(&["--since", "3000d", "--policy", "VAULT"]), [true]);
+    assert_eq!(ask(&["--since", "3000d", "--limit", "1"]), [false]);
+    assert_eq!(ask(&["--since", "3000d", "--logFilter", "system"]), [false; 0]);
+    assert_eq!(ask(&["--since", "1h"]), [false; 0]);
 }
 
 #[test]

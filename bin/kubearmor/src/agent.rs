@@ -4,7 +4,7 @@ use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use feed::{
-    Feed, FeedOptions, Rotation, Services,
+    Feed, FeedOptions, HistoryBounds, Rotation, Services,
     metrics::{Process, Source},
 };
 use telemetry::Node;
@@ -19,7 +19,7 @@ use workload::WorkloadEvent;
 use crate::{
     arrivals::{self, Arrivals},
     backend::{self, Chosen},
-    config::{Config, Sources},
+    config::{Config, Sources, Switch},
     events::{self, Accounts},
     filesystem::RootFilesystems,
     identities::Identities,
@@ -104,6 +104,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     if let Err(problem) = feed.write_to(&log_path, rotation) {
         error!("logPath {}: {problem}; events are not written there", config.log_path);
     }
+
+    keep_history(&config, &feed);
 
     let identities = Arc::new(Identities::default());
     let accounts = Arc::new(Accounts::new(node, backend.name(), event_settings(&config)));
@@ -195,6 +197,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     // Nobody may be listening: the ports may never have been ours.
     let _ = end.send(true);
     let _ = tokio::time::timeout(LAST_WORDS, services).await;
+    feed.flush_history();
     instance.leave();
     let unread = feed.waiting();
     if unread > 0 {
@@ -203,6 +206,20 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         info!("ended");
     }
     Ok(())
+}
+
+fn keep_history(config: &Config, feed: &Feed) {
+    if config.history == Switch::Off {
+        return;
+    }
+    let directory = config.state_dir.join("history");
+    let bounds = HistoryBounds {
+        bytes: u64::from(config.history_megabytes) * 1_000_000,
+        days: config.history_days,
+    };
+    if let Err(problem) = feed.keep_history(&directory, bounds) {
+        error!("{problem}; events are not kept");
+    }
 }
 
 /// Reloads as often as it is asked to; returns at the signal to end.

@@ -50,6 +50,10 @@ pub(crate) struct Config {
     pub(crate) log_rotate_megabytes: u32,
     /// Kept beside the file that is written.
     pub(crate) log_rotate_files: u32,
+    /// Whether events are kept in `STATE_DIR/history`.
+    pub(crate) history: Switch,
+    pub(crate) history_megabytes: u32,
+    pub(crate) history_days: u32,
     pub(crate) se_linux_profile_dir: PathBuf,
     pub(crate) cri_socket: String,
     pub(crate) nri_socket: String,
@@ -134,6 +138,9 @@ impl Default for Config {
             log_path: "none".into(),
             log_rotate_megabytes: 100,
             log_rotate_files: 5,
+            history: Switch::Off,
+            history_megabytes: 256,
+            history_days: 7,
             se_linux_profile_dir: "/tmp/kubearmor.selinux".into(),
             cri_socket: String::new(),
             nri_socket: String::new(),
@@ -273,6 +280,16 @@ pub(crate) enum OnAgentLoss {
     Keep,
     /// They end with it.
     Open,
+}
+
+/// Written as on or off; YAML of before 1.2 reads these as truth values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Switch {
+    #[serde(alias = "true")]
+    On,
+    #[serde(alias = "false")]
+    Off,
 }
 
 /// What is done where nothing can be found out.

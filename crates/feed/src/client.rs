@@ -7,21 +7,23 @@ use std::{error::Error, io, time::Duration};
 
 use policy::Kind;
 use tonic::{
-    Status, Streaming,
+    Request, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
 pub use self::address::Address;
 use self::connector::Connector;
 use crate::{
-    CertificateError, ClientIdentity, PolicyAnswer, PolicyStatus,
+    Beginning, CertificateError, ClientIdentity, PolicyAnswer, PolicyStatus, Position,
     proto::{
         feeder::{self, NonceMessage, RequestMessage, log_service_client::LogServiceClient},
+        history::{HistoryEvent, HistoryRequest, history_client::HistoryClient},
         policy::{
             Policy, ProbeResponse, policy_service_client::PolicyServiceClient,
             probe_service_client::ProbeServiceClient,
         },
     },
+    resume,
     serve::LARGEST,
 };
 
@@ -124,6 +126,43 @@ impl Client {
 
     pub async fn logs(&self, filter: &str) -> Result<Streaming<feeder::Log>, ClientError> {
         Ok(self.feed().watch_logs(request(filter)).await?.into_inner())
+    }
+
+    /// [`Self::alerts`] with numbers, from behind `position` as far as the server still has it, or from now on.
+    pub async fn alerts_behind(
+        &self,
+        filter: &str,
+        position: Option<&Position>,
+    ) -> Result<(Streaming<feeder::Alert>, Beginning), ClientError> {
+        let mut request = Request::new(request(filter));
+        resume::ask(&mut request, position);
+        let response = self.feed().watch_alerts(request).await?;
+        let beginning = resume::answered(response.metadata(), position);
+        Ok((response.into_inner(), beginning))
+    }
+
+    /// The same for [`Self::logs`].
+    pub async fn logs_behind(
+        &self,
+        filter: &str,
+        position: Option<&Position>,
+    ) -> Result<(Streaming<feeder::Log>, Beginning), ClientError> {
+        let mut request = Request::new(request(filter));
+        resume::ask(&mut request, position);
+        let response = self.feed().watch_logs(request).await?;
+        let beginning = resume::answered(response.metadata(), position);
+        Ok((response.into_inner(), beginning))
+    }
+
+    /// What the agent has kept from `since` up to before `until`, microseconds since 1970.
+    pub async fn history(
+        &self,
+        since: i64,
+        until: i64,
+        filter: &str,
+    ) -> Result<Streaming<HistoryEvent>, ClientError> {
+        let request = HistoryRequest { since, until, filter: filter.to_owned() };
+        Ok(HistoryClient::new(self.channel.clone()).query(request).await?.into_inner())
     }
 
     pub async fn messages(&self) -> Result<Streaming<feeder::Message>, ClientError> {

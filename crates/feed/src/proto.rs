@@ -2,6 +2,8 @@
 
 use telemetry::{Account, Alert, ExecEvent, Log, Owner};
 
+use crate::queue::Item;
+
 pub mod feeder {
     #![allow(clippy::pedantic, unused_qualifications, missing_docs)]
     tonic::include_proto!("feeder");
@@ -12,7 +14,12 @@ pub mod policy {
     tonic::include_proto!("policy");
 }
 
-/// Descriptors of both packages, for reflection.
+pub mod history {
+    #![allow(clippy::pedantic, unused_qualifications, missing_docs)]
+    tonic::include_proto!("kubearmor");
+}
+
+/// Descriptors of all packages, for reflection.
 pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// Go's `omitempty`.
@@ -148,6 +155,23 @@ impl From<Alert> for feeder::Alert {
             ..Self::default()
         }
     }
+}
+
+impl Item for feeder::Alert {
+    fn number(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+}
+
+impl Item for feeder::Log {
+    fn number(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+}
+
+impl Item for feeder::Message {
+    /// Nobody asks for these again.
+    fn number(&mut self, _: u64) {}
 }
 
 impl From<Account> for policy::PolicyAccount {

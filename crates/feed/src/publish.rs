@@ -2,22 +2,27 @@
 
 use std::{
     io,
+    path::Path,
     sync::{Arc, OnceLock},
-    time::SystemTime,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use telemetry::{Alert, Delivery, Log, Node, Sink};
 
 use crate::{
-    LogPath, Rotation,
+    HistoryBounds, Keep, LogPath, Rotation,
+    history::Keeper,
     log_path::{Line, LineWriter},
     metrics::SinkCounts,
-    proto::feeder,
+    proto::{feeder, history::history_event::Event},
     queue::{Listeners, Published, StreamCounts},
 };
 
 /// Items that wait for one slow listener.
 const QUEUE: usize = 8192;
+
+/// Kept of each stream for clients that come back.
+const KEEP: Keep = Keep { items: 4096, bytes: 4 << 20 };
 
 #[derive(Clone, Debug)]
 pub struct FeedOptions {
@@ -26,11 +31,13 @@ pub struct FeedOptions {
     pub host_ip: String,
     /// Items that may wait for one listener before it misses some.
     pub queue: usize,
+    /// What is kept of alerts, and of logs, for clients that come back.
+    pub keep: Keep,
 }
 
 impl Default for FeedOptions {
     fn default() -> Self {
-        Self { node: Node::default(), host_ip: String::new(), queue: QUEUE }
+        Self { node: Node::default(), host_ip: String::new(), queue: QUEUE, keep: KEEP }
     }
 }
 
@@ -60,19 +67,24 @@ pub struct Feed(Arc<Channels>);
 
 pub(crate) struct Channels {
     options: FeedOptions,
+    /// Names this run: numbers of items begin anew with it.
+    pub epoch: String,
     pub alerts: Listeners<feeder::Alert>,
     pub logs: Listeners<feeder::Log>,
     pub messages: Listeners<feeder::Message>,
     lines: OnceLock<LineWriter>,
+    history: OnceLock<Keeper>,
 }
 
 impl Feed {
     pub fn new(options: FeedOptions) -> Self {
         Self(Arc::new(Channels {
-            alerts: Listeners::new("alerts", options.queue),
-            logs: Listeners::new("logs", options.queue),
-            messages: Listeners::new("messages", options.queue),
+            epoch: epoch(),
+            alerts: Listeners::new("alerts", options.queue, options.keep),
+            logs: Listeners::new("logs", options.queue, options.keep),
+            messages: Listeners::new("messages", options.queue, Keep::NOTHING),
             lines: OnceLock::new(),
+            history: OnceLock::new(),
             options,
         }))
     }
@@ -85,23 +97,41 @@ impl Feed {
         Ok(())
     }
 
+    /// Also keeps every alert and log in the history of `directory` from now on. Takes effect once.
+    pub fn keep_history(&self, directory: &Path, bounds: HistoryBounds) -> io::Result<()> {
+        let keeper = Keeper::start(directory, bounds, self.0.options.queue)?;
+        self.0.history.get_or_init(|| keeper);
+        Ok(())
+    }
+
+    /// Waits until the history has what was published before, for a second at most.
+    pub fn flush_history(&self) {
+        if let Some(keeper) = self.0.history.get() {
+            keeper.flush();
+        }
+    }
+
     pub fn publish_alert(&self, alert: Alert) -> Delivery {
         let line = self.line(|| Line::Alert(Box::new(alert.clone())));
-        let published = self.0.alerts.publish(&alert.into());
-        self.settle(published, line)
+        let alert = feeder::Alert::from(alert);
+        let kept = self.keep(|| Event::Alert(alert.clone()));
+        let published = self.0.alerts.publish(alert);
+        self.settle(published, [line, kept])
     }
 
     pub fn publish_log(&self, log: Log) -> Delivery {
         let line = self.line(|| Line::Log(Box::new(log.clone())));
-        let published = self.0.logs.publish(&log.into());
-        self.settle(published, line)
+        let log = feeder::Log::from(log);
+        let kept = self.keep(|| Event::Log(log.clone()));
+        let published = self.0.logs.publish(log);
+        self.settle(published, [line, kept])
     }
 
     pub fn publish_message(&self, level: Level, text: impl Into<String>) {
         let now = SystemTime::now();
         let FeedOptions { node, host_ip, .. } = &self.0.options;
         // Notices about slow readers of messages would only make them slower.
-        let _ = self.0.messages.publish(&feeder::Message {
+        let _ = self.0.messages.publish(feeder::Message {
             timestamp: telemetry::unix_seconds(now),
             updated_time: telemetry::shown_time(now),
             cluster_name: node.cluster.clone(),
@@ -113,10 +143,11 @@ impl Feed {
         });
     }
 
-    /// Alerts, logs and lines of the log file that someone missed, each counted per listener.
+    /// Alerts and logs that a listener, the log file or the history missed, each counted for each of them.
     pub fn dropped(&self) -> u64 {
         let lines = self.0.lines.get().map_or(0, LineWriter::dropped);
-        self.0.alerts.dropped() + self.0.logs.dropped() + lines
+        let kept = self.0.history.get().map_or(0, Keeper::dropped);
+        self.0.alerts.dropped() + self.0.logs.dropped() + lines + kept
     }
 
     /// Alerts and logs that are on their way to clients, each counted per client.
@@ -131,7 +162,8 @@ impl Feed {
 
     /// What became of events that do not go to clients.
     pub fn sinks(&self) -> Vec<SinkCounts> {
-        self.0.lines.get().map(LineWriter::counts).into_iter().collect()
+        let lines = self.0.lines.get().map(LineWriter::counts);
+        lines.into_iter().chain(self.0.history.get().map(Keeper::counts)).collect()
     }
 
     /// Ends all streams, for the agent's own end.
@@ -149,15 +181,28 @@ impl Feed {
         self.0.lines.get().map_or(Delivery::Complete, |writer| writer.write(line()))
     }
 
-    fn settle(&self, published: Published, line: Delivery) -> Delivery {
+    fn keep(&self, event: impl FnOnce() -> Event) -> Delivery {
+        self.0.history.get().map_or(Delivery::Complete, |keeper| keeper.keep(event()))
+    }
+
+    pub(crate) fn history(&self) -> Option<&Keeper> {
+        self.0.history.get()
+    }
+
+    fn settle(&self, published: Published, sinks: [Delivery; 2]) -> Delivery {
         for notice in published.notices {
             self.publish_message(Level::Warn, notice);
         }
-        match (published.delivery, line) {
-            (Delivery::Complete, Delivery::Complete) => Delivery::Complete,
-            _ => Delivery::Incomplete,
-        }
+        let complete = published.delivery == Delivery::Complete
+            && sinks.iter().all(|sink| *sink == Delivery::Complete);
+        if complete { Delivery::Complete } else { Delivery::Incomplete }
     }
+}
+
+/// No two runs on one machine begin in the same nanosecond.
+fn epoch() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}", since.as_nanos())
 }
 
 impl Sink for Feed {

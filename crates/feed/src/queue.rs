@@ -1,12 +1,13 @@
 //! Those who watch one stream: a bounded queue each, and the exact number of what each one missed.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -15,32 +16,60 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_stream::Stream;
 use tonic::Status;
 
+use crate::kept::{Keep, Kept, Numbered};
+
 /// A slow listener is told of at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// What streams carry.
+pub(crate) trait Item: Clone + prost::Message {
+    /// Writes its number into it, for clients that ask for numbers.
+    fn number(&mut self, sequence: u64);
+}
+
 /// What a watching client reads from.
 pub struct Watch<T> {
-    queue: mpsc::Receiver<Result<T, Status>>,
+    /// What a client that came back has not seen; before the queue.
+    backlog: VecDeque<Numbered<T>>,
+    queue: mpsc::Receiver<Numbered<T>>,
+    /// The client knows what to do with numbers.
+    numbers: bool,
     /// Of all listeners to the same: items that nobody has read.
     waiting: Arc<AtomicU64>,
+}
+
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// It carries what comes behind this item.
+    pub behind: u64,
+    /// Items that the client has not seen and that are not kept any more.
+    pub missed: u64,
 }
 
 impl<T> Watch<T> {
     /// A stream that ends at once, which is the answer to a filter that wants nothing of this kind.
     pub(crate) fn nothing() -> Self {
-        Self { queue: mpsc::channel(1).1, waiting: Arc::default() }
+        let queue = mpsc::channel(1).1;
+        Self { backlog: VecDeque::new(), queue, numbers: false, waiting: Arc::default() }
     }
 }
 
-impl<T> Stream for Watch<T> {
+impl<T: Item> Stream for Watch<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = self.queue.poll_recv(context);
-        if let Poll::Ready(Some(_)) = item {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let next = match self.backlog.pop_front() {
+            Some(next) => Some(next),
+            None => ready!(self.queue.poll_recv(context)),
+        };
+        let Some((sequence, item)) = next else { return Poll::Ready(None) };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let mut item = Arc::unwrap_or_clone(item);
+        if self.numbers {
+            item.number(sequence);
         }
-        item
+        Poll::Ready(Some(Ok(item)))
     }
 }
 
@@ -48,9 +77,11 @@ impl<T> Drop for Watch<T> {
     /// A client that has left reads nothing any more.
     fn drop(&mut self) {
         self.queue.close();
+        let mut unread = self.backlog.len() as u64;
         while self.queue.try_recv().is_ok() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            unread += 1;
         }
+        self.waiting.fetch_sub(unread, Ordering::Relaxed);
     }
 }
 
@@ -59,14 +90,19 @@ pub(crate) struct Listeners<T> {
     what: &'static str,
     capacity: usize,
     /// `None` once closed.
-    list: Mutex<Option<Vec<Listener<T>>>>,
+    open: Mutex<Option<Open<T>>>,
     dropped: AtomicU64,
     waiting: Arc<AtomicU64>,
 }
 
+struct Open<T> {
+    list: Vec<Listener<T>>,
+    kept: Kept<T>,
+}
+
 struct Listener<T> {
     peer: String,
-    queue: mpsc::Sender<Result<T, Status>>,
+    queue: mpsc::Sender<Numbered<T>>,
     /// Missed since it was last told.
     missed: u64,
     told: Option<Instant>,
@@ -92,12 +128,12 @@ pub(crate) struct Published {
     pub notices: Vec<String>,
 }
 
-impl<T: Clone> Listeners<T> {
-    pub(crate) fn new(what: &'static str, capacity: usize) -> Self {
+impl<T: Item> Listeners<T> {
+    pub(crate) fn new(what: &'static str, capacity: usize, keep: Keep) -> Self {
         Self {
             what,
             capacity: capacity.max(1),
-            list: Mutex::new(Some(Vec::new())),
+            open: Mutex::new(Some(Open { list: Vec::new(), kept: Kept::new(keep) })),
             dropped: AtomicU64::new(0),
             waiting: Arc::default(),
         }
@@ -105,25 +141,45 @@ impl<T: Clone> Listeners<T> {
 
     /// A new listener. After [`Listeners::close`] its stream is at its end.
     pub(crate) fn watch(&self, peer: String) -> Watch<T> {
+        self.join(peer, false, None).0
+    }
+
+    /// A listener that asks for numbers, from behind the item that it has seen last, or from now on.
+    pub(crate) fn watch_behind(&self, peer: String, seen: Option<u64>) -> (Watch<T>, Beginning) {
+        self.join(peer, true, seen)
+    }
+
+    fn join(&self, peer: String, numbers: bool, seen: Option<u64>) -> (Watch<T>, Beginning) {
         let (queue, watch) = mpsc::channel(self.capacity);
-        if let Some(list) = &mut *self.lock() {
-            list.push(Listener { peer, queue, missed: 0, told: None });
+        let (mut backlog, mut beginning) = (VecDeque::new(), Beginning { behind: 0, missed: 0 });
+        // At once: what is published meanwhile is in the one or the other.
+        if let Some(open) = &mut *self.lock() {
+            beginning.behind = open.kept.last();
+            if let Some(seen) = seen {
+                (backlog, beginning.missed) = open.kept.after(seen);
+                beginning.behind -= backlog.len() as u64;
+            }
+            open.list.push(Listener { peer, queue, missed: 0, told: None });
         }
-        Watch { queue: watch, waiting: Arc::clone(&self.waiting) }
+        self.waiting.fetch_add(backlog.len() as u64, Ordering::Relaxed);
+        let waiting = Arc::clone(&self.waiting);
+        (Watch { backlog, queue: watch, numbers, waiting }, beginning)
     }
 
     /// Never waits: who has no room misses the item, and so does everybody once the streams are closed.
-    pub(crate) fn publish(&self, item: &T) -> Published {
+    pub(crate) fn publish(&self, item: T) -> Published {
         let mut published = Published { delivery: Delivery::Complete, notices: Vec::new() };
         let mut dropped = 0;
-        let mut list = self.lock();
-        let Some(list) = &mut *list else {
+        let mut open = self.lock();
+        let Some(open) = &mut *open else {
             return Published { delivery: Delivery::Incomplete, notices: Vec::new() };
         };
-        list.retain_mut(|listener| {
+        let item = Arc::new(item);
+        let sequence = open.kept.push(&item, prost::Message::encoded_len);
+        open.list.retain_mut(|listener| {
             // Before it is sent: who reads it counts it down.
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            match listener.queue.try_send(Ok(item.clone())) {
+            match listener.queue.try_send((sequence, Arc::clone(&item))) {
                 Ok(()) => {}
                 Err(TrySendError::Closed(_)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -155,7 +211,7 @@ impl<T: Clone> Listeners<T> {
 
     pub(crate) fn counts(&self) -> StreamCounts {
         // Those that have left are noticed at the next item.
-        let here = |list: &Vec<Listener<T>>| list.iter().filter(|l| !l.queue.is_closed()).count();
+        let here = |open: &Open<T>| open.list.iter().filter(|l| !l.queue.is_closed()).count();
         let listeners = self.lock().as_ref().map_or(0, here);
         StreamCounts { name: self.what, listeners, waiting: self.waiting(), missed: self.dropped() }
     }
@@ -165,8 +221,8 @@ impl<T: Clone> Listeners<T> {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Listener<T>>>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Open<T>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,17 +240,53 @@ impl<T> Listener<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::feeder::Log;
+
+    const KEEP: Keep = Keep { items: 3, bytes: 1 << 20 };
+
+    fn log(pid: i32) -> Log {
+        Log { pid, ..Log::default() }
+    }
+
+    #[test]
+    fn whoever_comes_back_gets_what_was_kept_before_what_comes() {
+        let listeners = Listeners::new("logs", 8, KEEP);
+        for number in 1..=5 {
+            let _ = listeners.publish(log(number));
+        }
+        let (mut watch, beginning) = listeners.watch_behind("peer".into(), Some(1));
+        assert_eq!(beginning, Beginning { behind: 2, missed: 1 });
+        assert_eq!(listeners.waiting(), 3);
+        let _ = listeners.publish(log(6));
+        for number in 3..=6 {
+            let item = next_item(&mut watch).unwrap();
+            assert_eq!((item.pid, item.sequence), (number, u64::try_from(number).unwrap()));
+        }
+        assert_eq!(listeners.waiting(), 0);
+        drop(listeners.watch_behind("peer".into(), Some(0)));
+        assert_eq!(listeners.waiting(), 0, "a backlog that nobody reads waits no more");
+        let (_watch, beginning) = listeners.watch_behind("new".into(), None);
+        assert_eq!(beginning, Beginning { behind: 6, missed: 0 });
+    }
+
+    #[test]
+    fn numbers_are_for_those_who_ask() {
+        let listeners = Listeners::new("logs", 8, KEEP);
+        let mut watch = listeners.watch("peer".into());
+        let _ = listeners.publish(log(1));
+        assert_eq!(next_item(&mut watch), Some(log(1)));
+    }
 
     #[test]
     fn a_full_queue_drops_counts_and_tells() {
-        let listeners = Listeners::new("alerts", 2);
+        let listeners = Listeners::new("alerts", 2, KEEP);
         let mut watch = listeners.watch("peer".into());
-        assert_eq!(listeners.publish(&1).delivery, Delivery::Complete);
-        assert_eq!(listeners.publish(&2).delivery, Delivery::Complete);
-        let third = listeners.publish(&3);
+        assert_eq!(listeners.publish(log(1)).delivery, Delivery::Complete);
+        assert_eq!(listeners.publish(log(2)).delivery, Delivery::Complete);
+        let third = listeners.publish(log(3));
         assert_eq!(third.delivery, Delivery::Incomplete);
         assert_eq!(third.notices, ["client peer is too slow: it missed 1 alerts"]);
-        assert!(listeners.publish(&4).notices.is_empty(), "told a moment ago");
+        assert!(listeners.publish(log(4)).notices.is_empty(), "told a moment ago");
         assert_eq!(listeners.dropped(), 2);
         assert_eq!(listeners.waiting(), 2);
         assert_eq!(next(&mut watch), Some(1));
@@ -204,7 +296,11 @@ mod tests {
     }
 
     /// What a client reads without waiting; `None` at the stream's end.
-    fn next(watch: &mut Watch<u8>) -> Option<u8> {
+    fn next(watch: &mut Watch<Log>) -> Option<i32> {
+        next_item(watch).map(|item| item.pid)
+    }
+
+    fn next_item(watch: &mut Watch<Log>) -> Option<Log> {
         let mut context = Context::from_waker(std::task::Waker::noop());
         match Pin::new(watch).poll_next(&mut context) {
             Poll::Ready(item) => item.map(Result::unwrap),
@@ -214,17 +310,17 @@ mod tests {
 
     #[test]
     fn a_listener_that_left_is_no_loss() {
-        let listeners = Listeners::new("alerts", 1);
+        let listeners = Listeners::new("alerts", 1, KEEP);
         drop(listeners.watch("peer".into()));
-        assert_eq!(listeners.publish(&1).delivery, Delivery::Complete);
+        assert_eq!(listeners.publish(log(1)).delivery, Delivery::Complete);
         assert_eq!(listeners.dropped(), 0);
     }
 
     #[test]
     fn after_closing_a_stream_is_at_its_end() {
-        let listeners = Listeners::<u8>::new("alerts", 1);
+        let listeners = Listeners::<Log>::new("alerts", 1, KEEP);
         listeners.close();
         assert_eq!(next(&mut listeners.watch("peer".into())), None);
-        assert_eq!(listeners.publish(&1).delivery, Delivery::Incomplete, "nobody will have it");
+        assert_eq!(listeners.publish(log(1)).delivery, Delivery::Incomplete, "nobody will have it");
     }
 }

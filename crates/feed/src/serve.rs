@@ -19,6 +19,7 @@ use crate::{
             self, Message, NonceMessage, ReplyMessage, RequestMessage,
             log_service_server::{LogService, LogServiceServer},
         },
+        history::history_server::HistoryServer,
         policy::{
             Policy, ProbeResponse, Response as PolicyResponse,
             policy_service_server::{PolicyService, PolicyServiceServer},
@@ -26,6 +27,7 @@ use crate::{
         },
     },
     queue::Watch,
+    resume,
 };
 
 /// A client that is gone without a word is noticed after about this time.
@@ -70,6 +72,7 @@ pub async fn serve(
         .add_service(v1)
         .add_service(v1alpha)
         .add_service(LogServiceServer::new(feed.clone()))
+        .add_service(HistoryServer::new(feed.clone()))
         .add_optional_service(services.policies.map(|handler| {
             let service =
                 PolicyServiceServer::new(Policies(handler)).max_decoding_message_size(LARGEST);
@@ -127,20 +130,22 @@ impl LogService for Feed {
         &self,
         request: Request<RequestMessage>,
     ) -> Result<Response<Self::WatchAlertsStream>, Status> {
-        Ok(Response::new(match request.get_ref().filter.as_str() {
-            "all" | "policy" => self.channels().alerts.watch(peer::name(&request)),
-            _ => Watch::nothing(),
-        }))
+        let channels = self.channels();
+        match request.get_ref().filter.as_str() {
+            "all" | "policy" => resume::watch(&channels.alerts, &channels.epoch, &request),
+            _ => Ok(Response::new(Watch::nothing())),
+        }
     }
 
     async fn watch_logs(
         &self,
         request: Request<RequestMessage>,
     ) -> Result<Response<Self::WatchLogsStream>, Status> {
-        Ok(Response::new(match request.get_ref().filter.as_str() {
-            "all" | "system" => self.channels().logs.watch(peer::name(&request)),
-            _ => Watch::nothing(),
-        }))
+        let channels = self.channels();
+        match request.get_ref().filter.as_str() {
+            "all" | "system" => resume::watch(&channels.logs, &channels.epoch, &request),
+            _ => Ok(Response::new(Watch::nothing())),
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use feed::{
-    Feed, FeedOptions, Level, PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse,
-    Services, client::Client, listen, proto::policy::PolicyAccount, serve, serve_health,
+    Feed, FeedOptions, Keep, Level, PolicyAnswer, PolicyHandler, PolicyStatus, Position, ProbeData,
+    ProbeResponse, Services, client::Client, listen, proto::policy::PolicyAccount, serve,
+    serve_health,
 };
 use policy::Kind;
 use telemetry::{Alert, Delivery, Log};
@@ -49,9 +50,13 @@ struct Server {
 }
 
 async fn start(queue: usize) -> Server {
+    start_with(FeedOptions { queue, ..FeedOptions::default() }).await
+}
+
+async fn start_with(options: FeedOptions) -> Server {
     let listener = listen(([127, 0, 0, 1], 0).into(), "gRPC").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let feed = Feed::new(FeedOptions { queue, ..FeedOptions::default() });
+    let feed = Feed::new(options);
     let services = Services {
         policies: Some(Arc::new(Echo)),
         probe: Some(Arc::new(Echo)),
@@ -136,6 +141,66 @@ async fn a_slow_client_loses_exactly_what_is_counted_and_a_message_says_so() {
         received += 1;
     }
     assert_eq!(received + dropped, PUBLISHED);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_has_every_alert_once() {
+    let server = start(64).await;
+    let client = Client::connect(&server.address).await.unwrap();
+    let (mut stream, beginning) = client.alerts_behind("policy", None).await.unwrap();
+    assert!(!beginning.restarted && beginning.missed == 0);
+    let mut position = beginning.position.unwrap();
+    let mut seen = Vec::new();
+    let _ = server.feed.publish_alert(alert("0"));
+    for number in 1..10 {
+        // Published while it listens, read, and published while it does not.
+        let _ = server.feed.publish_alert(alert(&number.to_string()));
+        let alert = soon(stream.message()).await.unwrap().unwrap();
+        assert_eq!(position.advance(alert.sequence), 0);
+        seen.push(alert.policy_name);
+        drop(stream);
+        let resumed = client.alerts_behind("all", Some(&position)).await.unwrap();
+        assert_eq!((resumed.1.missed, resumed.1.restarted), (0, false));
+        assert_eq!(resumed.1.position.as_ref(), Some(&position));
+        stream = resumed.0;
+    }
+    server.feed.close();
+    while let Some(alert) = soon(stream.message()).await.unwrap() {
+        seen.push(alert.policy_name);
+    }
+    assert_eq!(seen, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_told_and_another_run_is_noticed() {
+    let server = start_with(FeedOptions {
+        keep: Keep { items: 2, bytes: usize::MAX },
+        ..FeedOptions::default()
+    })
+    .await;
+    let client = Client::connect(&server.address).await.unwrap();
+    let (_, beginning) = client.logs_behind("system", None).await.unwrap();
+    for number in 0..5 {
+        let _ = server.feed.publish_log(Log { pid: number, ..Log::default() });
+    }
+    let position = beginning.position.unwrap();
+    let (mut logs, beginning) = client.logs_behind("system", Some(&position)).await.unwrap();
+    assert_eq!((beginning.missed, beginning.restarted), (3, false));
+    let first = soon(logs.message()).await.unwrap().unwrap();
+    assert_eq!((first.pid, first.sequence), (3, 4));
+    let another: Position = "1/1000".parse().unwrap();
+    let (mut logs, beginning) = client.logs_behind("system", Some(&another)).await.unwrap();
+    assert_eq!((beginning.missed, beginning.restarted), (3, true));
+    assert_eq!(soon(logs.message()).await.unwrap().unwrap().pid, 3);
+}
+
+#[tokio::test]
+async fn who_does_not_ask_gets_no_numbers() {
+    let server = start(8).await;
+    let client = Client::connect(&server.address).await.unwrap();
+    let mut alerts = client.alerts("policy").await.unwrap();
+    let _ = server.feed.publish_alert(alert("ledger"));
+    assert_eq!(soon(alerts.message()).await.unwrap().unwrap().sequence, 0);
 }
 
 #[tokio::test]

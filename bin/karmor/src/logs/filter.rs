@@ -11,6 +11,8 @@ pub(super) struct Fields<'a> {
     pod: &'a str,
     container: &'a str,
     labels: &'a str,
+    /// Logs have none.
+    policy: &'a str,
     kind: &'a str,
     operation: &'a str,
     source: &'a str,
@@ -24,6 +26,7 @@ impl<'a> From<&'a Alert> for Fields<'a> {
             pod: &alert.pod_name,
             container: &alert.container_name,
             labels: &alert.labels,
+            policy: &alert.policy_name,
             kind: &alert.r#type,
             operation: &alert.operation,
             source: &alert.source,
@@ -39,6 +42,7 @@ impl<'a> From<&'a Log> for Fields<'a> {
             pod: &log.pod_name,
             container: &log.container_name,
             labels: &log.labels,
+            policy: "",
             kind: &log.r#type,
             operation: &log.operation,
             source: &log.source,
@@ -52,6 +56,7 @@ pub(super) fn passes(fields: &Fields<'_>, options: &LogOptions) -> bool {
         filter.as_ref().is_none_or(|filter| filter.is_match(value))
     };
     matches(&options.namespace, fields.namespace)
+        && matches(&options.policy, fields.policy)
         && matches(&options.log_type, fields.kind)
         && matches(&options.operation, fields.operation)
         && matches(&options.container, fields.container)
@@ -89,6 +94,7 @@ mod tests {
             container_name: "teller-1".into(),
             labels: "app=teller,tier=front".into(),
             r#type: "MatchedPolicy".into(),
+            policy_name: "ledger".into(),
             operation: "File".into(),
             source: "/usr/bin/cat /srv/ledger".into(),
             resource: "/srv/ledger".into(),
@@ -100,6 +106,8 @@ mod tests {
     fn names_match_anywhere_and_in_any_case() {
         assert!(passes_with(&["-n", "BAN", "--container", "^teller"], &alert()));
         assert!(passes_with(&["--operation", "file", "--logType", "matched"], &alert()));
+        assert!(passes_with(&["--policy", "^LED"], &alert()));
+        assert!(!passes_with(&["--policy", "other"], &alert()));
         assert!(!passes_with(&["--pod", "x"], &alert()));
     }
 

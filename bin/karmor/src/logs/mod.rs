@@ -1,100 +1,98 @@
-//! `karmor logs`: watches the streams, filters, prints.
+//! `karmor logs`: watches the streams or asks the history, filters, prints.
 
 mod destination;
 mod filter;
+mod follow;
+mod past;
 mod text;
 
-use std::pin::Pin;
-
-use anyhow::Context;
-use feed::{
-    client::Client,
-    proto::{
-        feeder::{Alert, Log, Message},
-        go_json, go_json_pretty,
-    },
+use feed::proto::{
+    feeder::{Alert, Log, Message},
+    go_json, go_json_pretty,
 };
-use tokio_stream::{Stream, StreamExt};
-use tonic::Status;
+use tokio::{sync::mpsc, task::JoinSet};
 
 pub(crate) use destination::Destination;
+pub(crate) use past::Moment;
 
+use self::{
+    destination::Output,
+    follow::{Followed, What},
+};
 use crate::command::{Filter, Format, LogOptions};
 
-/// What the streams bring, merged.
+/// Events that wait to be printed; then the streams wait.
+const QUEUE: usize = 256;
+
 enum Event {
     Alert(Alert),
     Log(Log),
     Message(Message),
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<Event, Status>>>>;
-
 pub(crate) async fn run(options: &LogOptions) -> anyhow::Result<()> {
     let client = options.agent.connect().await?;
-    let mut events = watch(&client, options).await?;
+    let mut printer =
+        Printer { options, output: options.log_path.open()?, messages: options.msg_path.open()? };
+    if options.since.is_some() || options.until.is_some() {
+        return past::show(&client, options, &mut printer).await;
+    }
+    let (sender, mut events) = mpsc::channel(QUEUE);
+    // The messages end together with what they accompany.
+    let (mut watching, mut beside) = (JoinSet::new(), JoinSet::new());
+    for (what, filter) in streams(options) {
+        let stream = Followed::begin(&client, what, filter).await?;
+        watching.spawn(stream.forward(options.limit, sender.clone()));
+    }
+    if !options.msg_path.is_none() {
+        let stream = Followed::begin(&client, What::Messages, "").await?;
+        let alone = watching.is_empty();
+        let tasks = if alone { &mut watching } else { &mut beside };
+        tasks.spawn(stream.forward(0, sender.clone()));
+    }
     eprintln!("watching {}", client.address());
-    let mut output = options.log_path.open()?;
-    let mut messages = options.msg_path.open()?;
-    while let Some(event) = events.next().await {
-        match event.context("the stream broke off")? {
-            Event::Message(message) => messages.line(&text::message(&message))?,
-            event => {
-                if let Some(shown) = shown(&event, options)? {
-                    output.line(&shown)?;
-                }
-            }
+    while !watching.is_empty() {
+        tokio::select! {
+            Some(event) = events.recv() => printer.print(&event)?,
+            Some(ended) = watching.join_next() => ended??,
         }
     }
-    if options.limit == 0 {
-        anyhow::bail!("the agent has ended the stream");
+    drop(beside);
+    while let Ok(event) = events.try_recv() {
+        printer.print(&event)?;
     }
     Ok(())
 }
 
-/// The streams that the options ask for. With a limit each of alerts and logs ends after so many.
-async fn watch(client: &Client, options: &LogOptions) -> anyhow::Result<Events> {
-    let limit = match options.limit {
-        0 => usize::MAX,
-        limit => usize::try_from(limit)?,
-    };
-    let mut streams: Vec<Events> = Vec::new();
-    if !options.log_path.is_none() {
-        let (alerts, logs, filter) = match options.log_filter {
-            Filter::Policy => (true, false, "policy"),
-            Filter::System => (false, true, "system"),
-            Filter::All => (true, true, "all"),
-        };
-        if alerts {
-            let alerts = client.alerts(filter).await?.take(limit);
-            streams.push(Box::pin(alerts.map(|item| item.map(Event::Alert))));
-        }
-        if logs {
-            let logs = client.logs(filter).await?.take(limit);
-            streams.push(Box::pin(logs.map(|item| item.map(Event::Log))));
-        }
+/// What the options ask for, and the filter to ask for it by.
+fn streams(options: &LogOptions) -> Vec<(What, &'static str)> {
+    if options.log_path.is_none() {
+        return Vec::new();
     }
-    let messages: Option<Events> = if options.msg_path.is_none() {
-        None
-    } else {
-        let messages = client.messages().await?;
-        Some(Box::pin(messages.map(|item| item.map(Event::Message))))
-    };
-    let events: Option<Events> = streams.into_iter().reduce(|a, b| Box::pin(a.merge(b)));
-    Ok(match (events, messages) {
-        (Some(events), None) => events,
-        (None, Some(messages)) => messages,
-        (None, None) => Box::pin(tokio_stream::empty()),
-        // The messages end together with what they accompany.
-        (Some(events), Some(messages)) => Box::pin(
-            events
-                .map(Some)
-                .chain(tokio_stream::once(None))
-                .merge(messages.map(Some))
-                .take_while(Option::is_some)
-                .filter_map(|event| event),
-        ),
-    })
+    let filter = options.log_filter.as_str();
+    match options.log_filter {
+        Filter::Policy => vec![(What::Alerts, filter)],
+        Filter::System => vec![(What::Logs, filter)],
+        Filter::All => vec![(What::Alerts, filter), (What::Logs, filter)],
+    }
+}
+
+struct Printer<'a> {
+    options: &'a LogOptions,
+    output: Output,
+    messages: Output,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, event: &Event) -> anyhow::Result<()> {
+        if let Event::Message(message) = event {
+            return Ok(self.messages.line(&text::message(message))?);
+        }
+        if let Some(shown) = shown(event, self.options)? {
+            self.output.line(&shown)?;
+        }
+        Ok(())
+    }
 }
 
 /// The text of an event that passes the filters.

@@ -30,6 +30,9 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Size at which such a file is put aside as FILE.1, in 10^6 bytes; 0 lets it grow",
     ),
     ("logRotateFiles", "How many of these are kept"),
+    ("history", "Keep events in STATE_DIR/history, for `karmor logs --since`: on, off"),
+    ("historyMegabytes", "How much of them is kept, in 10^6 bytes, 16 at least"),
+    ("historyDays", "How long they are kept"),
     ("seLinuxProfileDir", "Directory of SELinux modules"),
     ("criSocket", "Socket of the container runtime interface"),
     (

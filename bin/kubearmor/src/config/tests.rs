@@ -53,6 +53,18 @@ fn values_are_read_in_the_spellings_of_the_field() {
 }
 
 #[test]
+fn a_switch_is_on_in_every_spelling() {
+    for text in ["history: on\n", "history: \"on\"\n", "history: true\n"] {
+        assert_eq!(load(text, &[], &[]).history, Switch::On, "{text}");
+    }
+    for text in ["history: off\n", "history: false\n", ""] {
+        assert_eq!(load(text, &[], &[]).history, Switch::Off, "{text}");
+    }
+    assert_eq!(values(&load("history: true\n", &[], &[]))["history"], "on");
+    assert!(sources("history: perhaps\n", &[], &[]).load().is_err());
+}
+
+#[test]
 fn an_empty_file_is_all_defaults() {
     assert_eq!(load("# nothing\n", &[], &[]), Config::default());
 }

@@ -56,7 +56,8 @@ fn names_in_json_are_the_names_in_the_proto_files() {
     let feeder = files.file.iter().find(|file| file.package() == "feeder").unwrap();
     let fields = |message: &str| -> Vec<String> {
         let message = feeder.message_type.iter().find(|found| found.name() == message).unwrap();
-        let mut names: Vec<_> = message.field.iter().map(|field| field.name().to_owned()).collect();
+        let of_clients = message.field.iter().filter(|field| field.number() < 100);
+        let mut names: Vec<_> = of_clients.map(|field| field.name().to_owned()).collect();
         names.sort();
         names
     };
