@@ -100,6 +100,12 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Libtest,
         ),
         step(
+            "bindings",
+            "clients whose bindings others generate understand the services",
+            cargo("run --quiet --package bindings"),
+            Voice::Sums,
+        ),
+        step(
             "fuzz-targets",
             "the fuzz targets compile, with the versions that are locked",
             cargo("check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz"),
