@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -77,22 +78,47 @@ enum Accepted {
     Tls(TcpStream, Peer, TlsAcceptor),
 }
 
+/// What is spoken over a connection. TLS agrees on it beforehand, so that nobody speaks the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Protocol {
+    /// gRPC.
+    Http2,
+    Http1,
+}
+
+impl Protocol {
+    /// Certificates are configured for gRPC.
+    fn over(self, config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+        match self {
+            Self::Http2 => config,
+            Self::Http1 => {
+                let mut config = ServerConfig::clone(&config);
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Arc::new(config)
+            }
+        }
+    }
+}
+
 impl Listener {
     /// Connections as they come, until the stream is dropped.
-    pub(crate) fn incoming(self) -> impl Stream<Item = Result<Connection, Infallible>> {
+    pub(crate) fn incoming(
+        self,
+        protocol: Protocol,
+    ) -> impl Stream<Item = Result<Connection, Infallible>> {
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(self.accept_all(sender));
+        tokio::spawn(self.accept_all(protocol, sender));
         ReceiverStream::new(receiver).map(Ok)
     }
 
-    async fn accept_all(self, sender: mpsc::Sender<Connection>) {
+    async fn accept_all(self, protocol: Protocol, sender: mpsc::Sender<Connection>) {
         let mut greeted = JoinSet::new();
         let failures = Arc::new(Seldom::default());
         loop {
             tokio::select! {
                 () = sender.closed() => return,
                 Some(_) = greeted.join_next() => {}
-                accepted = self.accept(), if greeted.len() < HANDSHAKES => match accepted {
+                accepted = self.accept(protocol), if greeted.len() < HANDSHAKES => match accepted {
                     Ok(accepted) => {
                         let (sender, failures) = (sender.clone(), Arc::clone(&failures));
                         greeted.spawn(async move {
@@ -113,7 +139,7 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self, protocol: Protocol) -> io::Result<Accepted> {
         let ready = |stream, peer| Accepted::Ready(Connection { stream, peer });
         Ok(match self {
             Self::Local(socket) => {
@@ -128,7 +154,7 @@ impl Listener {
             Self::Tls(listener, certificates) => {
                 let (stream, address) = listener.accept().await?;
                 hurry(&stream);
-                let acceptor = TlsAcceptor::from(certificates.config());
+                let acceptor = TlsAcceptor::from(protocol.over(certificates.config()));
                 // Certified, since the handshake fails without a certificate.
                 Accepted::Tls(stream, Peer::Certified(address), acceptor)
             }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ::history::{Bounds, Entry, History, HistoryError, Reader};
+use ::history::{Bounds, Entry, History, Reader};
 use prost::Message as _;
 use telemetry::Delivery;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -89,9 +89,9 @@ impl Keeper {
     ) -> io::Result<Self> {
         let age = Duration::from_secs(u64::from(bounds.days) * 24 * 3600);
         let (history, damaged) = History::open(directory, Bounds { bytes: bounds.bytes, age })
-            .map_err(|error| io::Error::other(shown(&error)))?;
+            .map_err(|error| io::Error::other(error.to_string()))?;
         for error in damaged {
-            tracing::error!("{}; it is kept as damaged, all else is there", shown(&error));
+            tracing::error!("{error}; it is kept as damaged, all else is there");
         }
         let (queue, orders) = sync_channel(capacity);
         let counted = Arc::new(Counted::default());
@@ -190,7 +190,7 @@ impl Writer {
             Ok(()) => &self.counted.written,
             Err(error) => {
                 let lost = batch.len();
-                self.complaints.warn(&format!("{lost} events are not kept: {}", shown(&error)));
+                self.complaints.warn(&format!("{lost} events are not kept: {error}"));
                 &self.counted.failed
             }
         };
@@ -221,10 +221,6 @@ fn event(entry: &Entry) -> Option<Event> {
         LOG => feeder::Log::decode(entry.bytes.as_slice()).ok().map(Event::Log),
         _ => None,
     }
-}
-
-fn shown(error: &HistoryError) -> String {
-    error.to_string()
 }
 
 #[tonic::async_trait]
@@ -263,8 +259,8 @@ impl HistoryService for Feed {
                 sender.blocking_send(Ok(HistoryEvent { event: Some(event) })).is_ok()
             });
             if let Err(error) = read {
-                tracing::error!("{}", shown(&error));
-                let _ = sender.blocking_send(Err(Status::data_loss(shown(&error))));
+                tracing::error!("{error}");
+                let _ = sender.blocking_send(Err(Status::data_loss(error.to_string())));
             }
         });
         Ok(Response::new(ReceiverStream::new(events)))

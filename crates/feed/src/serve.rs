@@ -12,7 +12,9 @@ use tonic::{
 };
 
 use crate::{
-    Feed, Listener, PolicyHandler, ProbeData, peer,
+    Feed, Listener, PolicyHandler, ProbeData,
+    connection::Protocol,
+    peer,
     proto::{
         DESCRIPTORS,
         feeder::{
@@ -79,7 +81,7 @@ pub async fn serve(
             InterceptedService::new(service, peer::may_apply(services.policies_from_anyone))
         }))
         .add_optional_service(services.probe.map(|data| ProbeServiceServer::new(Probe(data))))
-        .serve_with_incoming_shutdown(listener.into().incoming(), async move {
+        .serve_with_incoming_shutdown(listener.into().incoming(Protocol::Http2), async move {
             shutdown.await;
             feed.close();
         })

@@ -15,7 +15,10 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_stream::StreamExt as _;
 
 use super::{Families, Source};
-use crate::{Listener, connection::Connection};
+use crate::{
+    Listener,
+    connection::{Connection, Protocol},
+};
 
 /// Connections that are answered at once; others wait.
 const AT_ONCE: usize = 4;
@@ -33,7 +36,7 @@ pub async fn serve(
     let sources: Arc<[_]> = sources.into();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let answer_all = async {
-        let mut connections = Box::pin(listener.into().incoming());
+        let mut connections = Box::pin(listener.into().incoming(Protocol::Http1));
         while let Some(Ok(connection)) = connections.next().await {
             // Never closed.
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -90,4 +93,60 @@ async fn respond(
         headers.insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::ServerName;
+    use tokio::{
+        io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::{Certificates, ClientIdentity, Provider, TlsOptions, metrics::Process};
+
+    /// What a scraper gets, up to the connection's end.
+    async fn scrape(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        // The other end may be gone.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn over_tls_whoever_has_a_certificate_gets_the_page() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = TlsOptions {
+            directory: directory.path().to_owned(),
+            provider: Provider::SelfMade,
+            names: vec!["localhost".into()],
+        };
+        let certificates = Arc::new(Certificates::open(options).unwrap());
+        let listener = crate::listen(([127, 0, 0, 1], 0).into(), "metricsPort").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let sources: Vec<Arc<dyn Source>> = vec![Arc::new(Process)];
+        tokio::spawn(serve(Listener::Tls(listener, certificates), sources, std::future::pending()));
+
+        let identity = ClientIdentity::load(directory.path(), Provider::SelfMade).unwrap();
+        let mut config = (*identity.config).clone();
+        // As scrapers offer them.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let connect = async |config| {
+            let name = ServerName::try_from("localhost").unwrap();
+            let stream = TcpStream::connect(address).await.unwrap();
+            TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        };
+        let page = scrape(connect(config.clone()).await.unwrap()).await;
+        assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+        assert!(page.contains("\nprocess_open_fds "), "{page}");
+
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        assert!(connect(config).await.is_err(), "HTTP/2 is not spoken here");
+        let without = scrape(TcpStream::connect(address).await.unwrap()).await;
+        assert!(!without.contains("200 OK"), "{without}");
+    }
 }
