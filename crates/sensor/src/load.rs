@@ -96,8 +96,8 @@ pub struct Sensor {
     alerts: MapHandle,
     programs: MapHandle,
     logs: MapHandle,
-    /// Of these three, in this order.
-    ring_positions: [RingPositions; 3],
+    /// Of these three, in this order; `None` where they cannot be seen.
+    ring_positions: [Option<RingPositions>; 3],
     task_iterator: Link,
     /// `None`: the kernel refused it.
     file_iterator: Option<Link>,
@@ -152,11 +152,7 @@ impl Sensor {
         let (alerts, started, logs) =
             (maps.take("alerts")?, maps.take("programs")?, maps.take("logs")?);
         let sensor = Self {
-            ring_positions: [
-                positions("alerts", &alerts)?,
-                positions("programs", &started)?,
-                positions("logs", &logs)?,
-            ],
+            ring_positions: [&alerts, &started, &logs].map(positions),
             map_ids,
             own: Vec::new(),
             marks: Marks::default(),
@@ -395,7 +391,9 @@ impl Sensor {
         rings
             .into_iter()
             .zip(&self.ring_positions)
-            .map(|((name, ring), at)| RingUse { name, waiting: at.waiting(), size: size(ring) })
+            .filter_map(|((name, ring), at)| {
+                Some(RingUse { name, waiting: at.as_ref()?.waiting(), size: size(ring) })
+            })
             .collect()
     }
 
@@ -417,8 +415,13 @@ impl Sensor {
     }
 }
 
-fn positions(map: &'static str, ring: &MapHandle) -> Result<RingPositions, LoadError> {
-    RingPositions::new(ring).map_err(|source| LoadError::Mapping { map, source })
+/// Nothing is enforced by them: without them metrics tell less.
+fn positions(ring: &MapHandle) -> Option<RingPositions> {
+    RingPositions::new(ring)
+        .inspect_err(
+            |error| tracing::warn!(%error, "how full the kernel's rings are cannot be seen"),
+        )
+        .ok()
 }
 
 /// Goes over all tasks twice, so that a child is found which was being forked the first time.
