@@ -36,6 +36,11 @@ struct slot {
 	__u64 mounts;  /* the mount namespace that it was started in, an address */
 	__u32 mounted; /* it has mounted something itself, so objects may have several names */
 	__u32 reserved;
+	/* Only ever growing, whoever has the slot. */
+	__u64 alerts;      /* raised by its tasks */
+	__u64 lost_alerts; /* of these, not sent */
+	__u64 read_alerts; /* of these, taken by the agent, which writes it */
+	__u64 lost_logs;
 };
 
 struct slot slots[SLOTS] SEC(".bss.slots");
@@ -47,8 +52,8 @@ struct settings {
 	__u32 five_levels;    /* of page tables */
 	__u32 host_slot;      /* 0: the host is not governed */
 	__u32 host_generation;
-	__u64 lost_alerts;    /* the ring was full */
-	__u64 lost_execs;
+	__u64 lost_alerts;    /* not sent, and nobody's: their slot is not known */
+	__u64 lost_execs;     /* the ring was full */
 	__u64 unlabelled;     /* forks refused because a label could not be stored */
 	__u64 lost_logs;
 	__u64 merge_window;   /* ns in which repeats of a log are kept back */
@@ -343,9 +348,17 @@ struct {
 	__type(value, struct place);
 } cgroups SEC(".maps");
 
+#define ALERT_RING (1u << 24)
+
+/*
+ * Alerts of one workload that may wait while more than half of the ring is taken: a flood in one cannot cost another
+ * an alert.
+ */
+#define ALERT_SHARE 64
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 24);
+	__uint(max_entries, ALERT_RING);
 } alerts SEC(".maps");
 
 struct {

@@ -72,7 +72,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     }
 
     let capabilities = sensor::probe();
-    let Chosen { backend, events: records, report } = backend::choose(&config, &capabilities);
+    let Chosen { backend, events: records, losses, report } =
+        backend::choose(&config, &capabilities);
     info!(
         "kernel {}, security modules: {}",
         capabilities.kernel,
@@ -97,7 +98,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     }
 
     let identities = Arc::new(Identities::default());
-    let accounts = Arc::new(Accounts::new(node, backend.name(), event_settings(&config)));
+    let accounts = Accounts::new(node, backend.name(), event_settings(&config), losses);
+    let accounts = Arc::new(accounts);
     let enforcing = records.is_some();
     if let Some(records) = records {
         events::start(records, Arc::clone(&accounts), Arc::clone(&identities), feed.clone())?;

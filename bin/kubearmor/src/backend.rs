@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Events, Losses, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -11,20 +11,10 @@ use wire::Visibility;
 
 use crate::config::{Config, OnAgentLoss};
 
-/// Records that found the kernel's rings full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) alerts: u64,
-    pub(crate) logs: u64,
-}
-
 /// What the agent needs of an enforcer beside enforcing.
 pub(crate) trait Backend: Enforcer {
     /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
     fn take_over(&mut self) -> Result<(), String>;
-
-    /// What the kernel could not hand over since the programs were loaded.
-    fn lost(&self) -> Lost;
 
     /// Repeats of a log within this time are counted in the next one.
     fn merge_logs(&self, window: Duration);
@@ -44,11 +34,6 @@ pub(crate) trait Backend: Enforcer {
 impl Backend for BpfEnforcer {
     fn take_over(&mut self) -> Result<(), String> {
         Self::take_over(self).map_err(|error| error.to_string())
-    }
-
-    fn lost(&self) -> Lost {
-        let counters = self.counters();
-        Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
     }
 
     fn merge_logs(&self, window: Duration) {
@@ -101,10 +86,6 @@ impl Backend for NoEnforcer {
         Ok(())
     }
 
-    fn lost(&self) -> Lost {
-        Lost::default()
-    }
-
     fn merge_logs(&self, _: Duration) {}
 
     fn permit_unresolved(&self, _: bool) {}
@@ -122,6 +103,8 @@ impl Backend for NoEnforcer {
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) events: Option<Events>,
+    /// What never became an event.
+    pub(crate) losses: Option<Losses>,
     /// Lines of the start-up report.
     pub(crate) report: Vec<String>,
 }
@@ -147,7 +130,8 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
             for (object, reason) in &loaded.missing {
                 report.push(format!("not offered by this kernel: {object}: {reason}"));
             }
-            Chosen { backend: Box::new(enforcer), events: Some(events), report }
+            let losses = Some(enforcer.losses().clone());
+            Chosen { backend: Box::new(enforcer), events: Some(events), losses, report }
         }
         Err(error) => nothing(chain(&error)),
     }
@@ -157,7 +141,7 @@ fn nothing(reason: String) -> Chosen {
     let report = vec![format!(
         "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
     )];
-    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, report }
+    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, losses: None, report }
 }
 
 /// An error with its causes on one line.

@@ -7,33 +7,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-use enforce::{Event, Events, WorkloadKey};
-use feed::Feed;
+use enforce::{Event, Events, Losses, Lost, WorkloadKey};
+use feed::{Feed, Level};
 use telemetry::{
-    Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject,
+    Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject, Suppressed,
 };
 
-use crate::{backend::Lost, identities::Identities, processes::Processes};
+use crate::{identities::Identities, processes::Processes};
 
 /// How often what has ended is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// The reporter, shared by the thread that feeds it and those who ask for its accounts.
-pub(crate) struct Accounts(Mutex<Books>);
-
-struct Books {
-    reporter: Reporter,
-    /// Of what the kernel could not hand over, what is in the accounts.
-    lost_in_kernel: Lost,
+pub(crate) struct Accounts {
+    reporter: Mutex<Reporter>,
+    /// What never became an event.
+    losses: Option<Losses>,
+    /// What is in the accounts and has not been told.
+    lost: Mutex<Vec<(WorkloadKey, Lost)>>,
 }
 
 impl Accounts {
-    pub(crate) fn new(node: Node, enforcer: &'static str, settings: Settings) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        enforcer: &'static str,
+        settings: Settings,
+        losses: Option<Losses>,
+    ) -> Self {
         let reporter = Reporter::new(node, enforcer, settings, Box::new(Processes::new()));
-        Self(Mutex::new(Books { reporter, lost_in_kernel: Lost::default() }))
+        Self { reporter: Mutex::new(reporter), losses, lost: Mutex::default() }
     }
 
+    /// As of this moment.
     pub(crate) fn lines(&self) -> Vec<Account> {
+        self.enter_losses();
         self.reporter(|reporter| reporter.accounts())
     }
 
@@ -41,17 +48,26 @@ impl Accounts {
         self.reporter(|reporter| reporter.set(settings));
     }
 
-    /// Accounts for what the kernel could not hand over; `total` are its counters. They do not tell whose it was.
-    pub(crate) fn lost_in_kernel(&self, total: Lost) {
-        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut books.lost_in_kernel, total);
-        let nobody = Arc::from("");
-        books.reporter.lost(&nobody, total.alerts.saturating_sub(before.alerts));
-        books.reporter.lost_logs(&nobody, total.logs.saturating_sub(before.logs));
+    fn enter_losses(&self) {
+        let Some(losses) = &self.losses else { return };
+        // Held until all is entered, so that nobody sees accounts that lack what another is entering.
+        let mut untold = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        for (workload, lost) in losses.take() {
+            self.reporter(|reporter| {
+                reporter.lost(&workload.0, lost.alerts);
+                reporter.lost_logs(&workload.0, lost.logs);
+            });
+            untold.push((workload, lost));
+        }
+    }
+
+    fn untold_losses(&self) -> Vec<(WorkloadKey, Lost)> {
+        self.enter_losses();
+        std::mem::take(&mut self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn reporter<T>(&self, ask: impl FnOnce(&mut Reporter) -> T) -> T {
-        ask(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).reporter)
+        ask(&mut self.reporter.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -73,13 +89,54 @@ pub(crate) fn start(
             }
             if kept.elapsed() >= HOUSEKEEPING {
                 kept = Instant::now();
-                for key in identities.take_forgotten() {
-                    accounts.reporter(|reporter| reporter.forget(&key.0));
-                }
+                keep_house(&accounts, &identities, &sink.0);
             }
         }
     })?;
     Ok(())
+}
+
+/// Forgets what has ended, and tells what no alert and no log will tell.
+fn keep_house(accounts: &Accounts, identities: &Identities, feed: &Feed) {
+    let name = |workload: &str| match identities.get(&WorkloadKey(workload.into())) {
+        Some(identity) => format!("container {}", identity.name),
+        None if workload.is_empty() => "containers that have ended".to_owned(),
+        None if workload == WorkloadKey::HOST => "the host".to_owned(),
+        None => format!("container {workload}"),
+    };
+    for (workload, lost) in accounts.untold_losses() {
+        feed.publish_message(Level::Warn, lost_text(&name(&workload.0), lost));
+    }
+    let mut suppressed = accounts.reporter(|reporter| reporter.untold(monotonic_now()));
+    for key in identities.take_forgotten() {
+        suppressed.extend(accounts.reporter(|reporter| reporter.forget(&key.0)));
+    }
+    for suppressed in suppressed {
+        let text = suppressed_text(&name(&suppressed.account.workload), &suppressed);
+        feed.publish_message(Level::Info, text);
+    }
+}
+
+fn lost_text(whose: &str, lost: Lost) -> String {
+    format!(
+        "{} alerts and {} logs of {whose} are lost: the kernel's rings were full, or its share of them was",
+        lost.alerts, lost.logs
+    )
+}
+
+fn suppressed_text(whose: &str, suppressed: &Suppressed) -> String {
+    let Suppressed { account, rule, count } = suppressed;
+    format!(
+        "{count} alerts of {} ({rule}) in {whose} were throttled and are not told",
+        account.policy
+    )
+}
+
+/// As the kernel's records count time.
+fn monotonic_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
 fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mut ToFeed) {

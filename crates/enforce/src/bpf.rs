@@ -17,7 +17,7 @@ use std::{
 use ruleset::{HardLinked, RuleSet};
 use sensor::{
     ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
-    Sensor, Then,
+    Sensor, Tallies, Then,
 };
 use wire::{RecordKind, Visibility};
 
@@ -25,6 +25,7 @@ use self::{demands::demands, directory::Directory, slots::SlotNumbers};
 use crate::{
     EnforceError, Enforcer, Event, Events, NotExpressed, Placement, WorkloadKey,
     events::{Sender, channel},
+    losses::Losses,
 };
 
 /// Enforces by programs on the kernel's security hooks.
@@ -38,6 +39,7 @@ pub struct BpfEnforcer {
     /// Somebody has a file open that rules have denied since.
     has_old_files: bool,
     directory: Arc<RwLock<Directory>>,
+    losses: Losses,
 }
 
 #[derive(Debug)]
@@ -65,13 +67,15 @@ impl BpfEnforcer {
         let sensor = Sensor::load(options)?;
         sensor.number_calls(&demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
+        let losses = Losses::new(sensor.tallies());
         let (sender, events) = channel();
+        let tallies = sensor.tallies();
         let reader = sensor.reader().map_err(LoadError::Rings)?;
         let known = Arc::clone(&directory);
         thread::Builder::new()
             .name("kernel-rings".to_owned())
             .spawn(move || {
-                let ended = reader.run(|ring, bytes| forward(&known, &sender, ring, bytes));
+                let ended = reader.run(|ring, bytes| forward(&known, &tallies, &sender, ring, bytes));
                 if let Err(error) = ended {
                     tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
                 }
@@ -85,6 +89,7 @@ impl BpfEnforcer {
             next_image: 1,
             has_old_files: false,
             directory,
+            losses,
         };
         Ok((enforcer, events))
     }
@@ -96,6 +101,11 @@ impl BpfEnforcer {
 
     pub fn counters(&self) -> Counters {
         self.sensor.counters()
+    }
+
+    /// What the kernel could not hand over, for whoever keeps the accounts.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.
@@ -270,6 +280,7 @@ impl Enforcer for BpfEnforcer {
             })?;
             self.sensor.begin_slot(slot, generation);
             self.write_directory(|d| d.slot_taken(slot, generation, workload));
+            self.losses.taken(slot, workload);
             self.placed.insert(
                 workload.clone(),
                 Placed {
@@ -344,6 +355,7 @@ impl Enforcer for BpfEnforcer {
         }
         // A new generation voids the labels of tasks that linger.
         self.sensor.begin_slot(placed.slot, placed.generation.wrapping_add(1));
+        self.losses.left(placed.slot);
         self.numbers.give_back(placed.slot, placed.generation);
         self.write_directory(|d| d.slot_left(placed.slot, placed.generation));
         if let Some(rules) = &placed.rules {
@@ -393,7 +405,13 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
     Ok(ids)
 }
 
-fn forward(directory: &RwLock<Directory>, events: &Sender, ring: Ring, bytes: &[u8]) -> Then {
+fn forward(
+    directory: &RwLock<Directory>,
+    tallies: &Tallies,
+    events: &Sender,
+    ring: Ring,
+    bytes: &[u8],
+) -> Then {
     if ring == Ring::Logs && !events.has_room_for_log() {
         return Then::Later;
     }
@@ -408,10 +426,16 @@ fn forward(directory: &RwLock<Directory>, events: &Sender, ring: Ring, bytes: &[
         let directory = directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         (directory.workload(record.slot, record.generation), directory.rules(record.image))
     };
-    let Some(workload) = workload else {
-        tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
-        return Then::Next;
+    let slot = record.slot;
+    let then = if let Some(workload) = workload {
+        let rules = if record.kind == RecordKind::Alert { rules } else { None };
+        events.send(Event { workload, record, rules })
+    } else {
+        tracing::warn!(slot, "a record of a workload that is long gone");
+        Then::Next
     };
-    let rules = if record.kind == RecordKind::Alert { rules } else { None };
-    events.send(Event { workload, record, rules })
+    if ring == Ring::Alerts {
+        tallies.alert_read(slot);
+    }
+    then
 }

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 mod events;
+mod losses;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -9,6 +10,8 @@ use ruleset::{RuleId, RuleSet};
 use wire::Visibility;
 
 pub use events::Events;
+pub use losses::Losses;
+pub use sensor::Lost;
 
 /// Names one workload for as long as it lives: a container's full id, or `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

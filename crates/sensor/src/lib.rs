@@ -16,6 +16,7 @@ mod programs;
 mod rings;
 mod shared;
 mod signatures;
+mod tallies;
 
 pub use aliases::{ALIAS_ROWS, Alias};
 pub use arena::{ARENA_WORDS, ArenaFull, Region};
@@ -25,6 +26,7 @@ pub use pins::{ABI, PinError, PinnedRuns, detach_all};
 pub use probe::{Capabilities, Capability, probe};
 pub use rings::{Reader, Ring, Then};
 pub use shared::{CallNumbers, Counters, SLOTS};
+pub use tallies::{Lost, Tallies};
 
 mod objects {
     use crate::programs::Compiled;

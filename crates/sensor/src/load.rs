@@ -1,6 +1,11 @@
 //! The loaded programs: attached, pinned, and steered through their maps.
 
-use std::{io::Read as _, path::PathBuf, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Read as _,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
 use wire::Visibility;
@@ -15,6 +20,7 @@ use crate::{
     programs::{Maps, Programs},
     rings::Reader,
     shared::{CallNumbers, Calls, Counters, Mapping, SLOTS, Settings, Slot},
+    tallies::{Lost, Tallies},
 };
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
@@ -83,8 +89,8 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Sensor {
     arena: Arena,
-    slots: Mapping,
-    settings: Mapping,
+    slots: Arc<Mapping>,
+    settings: Arc<Mapping>,
     calls: Mapping,
     cgroups: MapHandle,
     own_places: MapHandle,
@@ -152,8 +158,8 @@ impl Sensor {
             own: Vec::new(),
             marks: Marks::default(),
             arena: Arena::new(maps.mapping("arena", ARENA_WORDS as usize * 4)?),
-            slots: maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?,
-            settings: maps.mapping("settings", size_of::<Settings>())?,
+            slots: Arc::new(maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?),
+            settings: Arc::new(maps.mapping("settings", size_of::<Settings>())?),
             calls: maps.mapping("calls", size_of::<Calls>())?,
             own_places: maps.take("own_places")?,
             aliases: maps.take("aliases")?,
@@ -379,8 +385,15 @@ impl Sensor {
         })
     }
 
+    /// What the programs have counted, of all workloads together.
     pub fn counters(&self) -> Counters {
-        self.settings.settings().counters()
+        let Lost { alerts, logs } = self.tallies().lost_in_all();
+        let counters = self.settings.settings().counters();
+        Counters { lost_alerts: alerts, lost_logs: logs, ..counters }
+    }
+
+    pub fn tallies(&self) -> Tallies {
+        Tallies::new(&self.slots, &self.settings)
     }
 
     /// Takes away what earlier runs of the agent left in force. To be called once our own rules are.

@@ -31,6 +31,11 @@ pub(crate) struct Slot {
     mounts: AtomicU64,
     mounted: AtomicU32,
     reserved: AtomicU32,
+    /// Never reset, nor is one of the following.
+    alerts: AtomicU64,
+    pub(crate) lost_alerts: AtomicU64,
+    pub(crate) read_alerts: AtomicU64,
+    pub(crate) lost_logs: AtomicU64,
 }
 
 /// `struct settings`
@@ -78,7 +83,7 @@ pub struct CallNumbers {
 /// What the programs count. Each number only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Alerts that found the ring full.
+    /// Alerts that found the ring full, or their workload's share of it taken.
     pub lost_alerts: u64,
     /// Reports of started programs that found the ring full.
     pub lost_programs: u64,

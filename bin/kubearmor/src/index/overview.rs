@@ -6,7 +6,6 @@ use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
 
 use super::{Index, is_enabled};
-use crate::backend::Lost;
 
 /// The only one that the agent has so far.
 const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
@@ -16,7 +15,6 @@ const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
 pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
-    pub(crate) lost: Lost,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +50,6 @@ impl Index {
         Overview {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
-            lost: self.backend.lost(),
         }
     }
 

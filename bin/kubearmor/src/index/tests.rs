@@ -16,7 +16,7 @@ use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
 
 use super::*;
-use crate::{backend::Lost, filesystem::LinkSource, restore, submissions::submit};
+use crate::{filesystem::LinkSource, restore, submissions::submit};
 
 /// Remembers what it was asked, and refuses what it is told to refuse.
 #[derive(Clone, Default)]
@@ -92,10 +92,6 @@ impl Backend for FakeEnforcer {
     fn take_over(&mut self) -> Result<(), String> {
         self.asked().taken_over += 1;
         Ok(())
-    }
-
-    fn lost(&self) -> Lost {
-        Lost::default()
     }
 
     fn merge_logs(&self, window: Duration) {

@@ -66,6 +66,10 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("mounts", offset_of!(Slot, mounts)),
             ("mounted", offset_of!(Slot, mounted)),
             ("reserved", offset_of!(Slot, reserved)),
+            ("alerts", offset_of!(Slot, alerts)),
+            ("lost_alerts", offset_of!(Slot, lost_alerts)),
+            ("read_alerts", offset_of!(Slot, read_alerts)),
+            ("lost_logs", offset_of!(Slot, lost_logs)),
         ],
     );
     assert_layout(
