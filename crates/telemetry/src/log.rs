@@ -101,6 +101,7 @@ fn resource(record: &Record) -> String {
         | Operation::SocketBind
         | Operation::SocketListen
         | Operation::SocketAccept => Socket::of(record).end(&record.path),
+        Operation::DnsQuery => Socket::of(record).server(),
         _ => shown_path(record),
     }
 }
