@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
-use crate::{logs::Destination, policy::PolicyCommand};
+use crate::{logs::Destination, policy::PolicyCommand, profile, top};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +32,10 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Tell what the agent protects, or what this host could enforce
     Probe(ProbeOptions),
+    /// Show what the processes of each container do, counted, as it happens
+    Profile(Box<profile::Options>),
+    /// Show the rules and the workloads that raise most
+    Top(Box<top::Options>),
     /// Print the version
     Version,
     /// Print a completion script
@@ -58,7 +62,7 @@ pub(crate) enum VmPolicy {
     Delete(PolicyFiles),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Agent {
     #[arg(
         long = "gRPC",
@@ -193,7 +197,7 @@ pub(crate) enum ProbeFormat {
     NoColor,
 }
 
-fn any_case(pattern: &str) -> Result<Regex, regex::Error> {
+pub(crate) fn any_case(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).case_insensitive(true).build()
 }
 

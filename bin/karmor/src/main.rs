@@ -6,11 +6,17 @@
 
 mod command;
 mod endpoint;
+mod event;
 mod failure;
 mod logs;
 mod manual;
 mod policy;
 mod probe;
+mod profile;
+mod source;
+mod table;
+mod terminal;
+mod top;
 mod vm_policy;
 
 use std::process::ExitCode;
@@ -25,6 +31,8 @@ fn main() -> ExitCode {
         Command::Vm(Vm::Policy(VmPolicy::Add(target))) => wait_for(vm_policy::add(&target)),
         Command::Vm(Vm::Policy(VmPolicy::Delete(target))) => wait_for(vm_policy::delete(&target)),
         Command::Probe(options) => wait_for(probe::run(&options)),
+        Command::Profile(options) => wait_for(profile::run(&options)),
+        Command::Top(options) => wait_for(top::run(&options)),
         Command::Version => manual::version(),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { directory } => manual::pages(&directory),
