@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
-use crate::{logs::Destination, policy::PolicyCommand, profile, top};
+use crate::{logs::Destination, policy::PolicyCommand, profile, summary, sysdump, top};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -36,8 +36,16 @@ pub(crate) enum Command {
     Profile(Box<profile::Options>),
     /// Show the rules and the workloads that raise most
     Top(Box<top::Options>),
+    /// Tell what workloads ran, read, wrote and connected to, and what was denied to them
+    Summary(Box<summary::Options>),
+    /// Write what helps to find a fault into one file, without secrets
+    Sysdump(Box<sysdump::Options>),
     /// Print the version
-    Version,
+    Version {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script
     Completion { shell: Shell },
     /// Write the manual pages
@@ -106,6 +114,9 @@ pub(crate) struct PolicyFiles {
     /// YAML or JSON, any number of documents; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Print one JSON object per policy
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub agent: Agent,
 }
@@ -187,6 +198,9 @@ pub(crate) struct ProbeOptions {
     /// How to print
     #[arg(short, long, value_enum, default_value_t = ProbeFormat::Text)]
     pub format: ProbeFormat,
+    /// The same as `-f json`
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

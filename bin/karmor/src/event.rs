@@ -54,6 +54,18 @@ pub(crate) struct Verdict {
     pub(crate) action: String,
 }
 
+/// Whose an event is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    /// Empty for a host.
+    pub(crate) container: String,
+    pub(crate) host: String,
+    /// For people: `namespace/container`, or `host NAME`.
+    pub(crate) name: String,
+}
+
 impl<'v> Fields<'v> {
     pub(crate) fn of(value: &'v Value) -> Option<Self> {
         let object = value.as_object()?;
@@ -164,8 +176,17 @@ impl Event {
         matches!(self.result.as_str(), "Passed" | "")
     }
 
-    /// Whose it is, for people: `namespace/container`, or `host NAME`.
-    pub(crate) fn workload(&self) -> String {
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            namespace: self.namespace.clone(),
+            pod: self.pod.clone(),
+            container: self.container.clone(),
+            host: self.host.clone(),
+            name: self.place_name(),
+        }
+    }
+
+    fn place_name(&self) -> String {
         let name = if self.container.is_empty() {
             self.container_id.get(..12).unwrap_or(&self.container_id)
         } else {
@@ -209,7 +230,7 @@ mod tests {
         assert_eq!(event.file_use, Some(FileUse::Change));
         assert_eq!(event.alert, Some(Verdict { policy: "p".into(), action: "Block".into() }));
         assert!(!event.passed() && !event.is_of_host());
-        assert_eq!(event.workload(), "shop/web");
+        assert_eq!(event.place().name, "shop/web");
     }
 
     #[test]
@@ -218,7 +239,7 @@ mod tests {
             "Operation": "Process", "Resource": "/bin/true", "Result": "Passed"});
         let event = Event::read(&event).unwrap();
         assert!(event.is_of_host() && event.passed() && event.alert.is_none());
-        assert_eq!(event.workload(), "host node");
+        assert_eq!(event.place().name, "host node");
         assert_eq!(Event::read(&json!("text")), None);
     }
 

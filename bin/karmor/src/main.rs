@@ -14,6 +14,8 @@ mod policy;
 mod probe;
 mod profile;
 mod source;
+mod summary;
+mod sysdump;
 mod table;
 mod terminal;
 mod top;
@@ -33,7 +35,9 @@ fn main() -> ExitCode {
         Command::Probe(options) => wait_for(probe::run(&options)),
         Command::Profile(options) => wait_for(profile::run(&options)),
         Command::Top(options) => wait_for(top::run(&options)),
-        Command::Version => manual::version(),
+        Command::Summary(options) => wait_for(summary::run(&options)),
+        Command::Sysdump(options) => wait_for(sysdump::run(&options)),
+        Command::Version { json } => manual::version(json),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { directory } => manual::pages(&directory),
     };

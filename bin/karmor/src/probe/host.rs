@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::table::titled;
 
 /// The facts that decide.
-pub(super) struct Host {
+pub(crate) struct Host {
     os: String,
     kernel: String,
     /// Major and minor.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::table::titled;
 
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Keys and values of the agent's own file.
     pub agent: Map<String, Value>,
     pub answer: ProbeResponse,

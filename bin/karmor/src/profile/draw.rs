@@ -184,7 +184,7 @@ fn help_line(view: &View) -> Line<'static> {
             Span::styled(format!(" {word}  "), Palette::FAINT),
         ]
     });
-    Line::from_iter(words)
+    words.collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use tokio::task::consume_budget;
 
 use super::{News, Source};
 use crate::{event::Event, failure::Advised};
@@ -55,6 +56,8 @@ impl Lines {
 
 impl Source for Lines {
     async fn next(&mut self) -> Option<News> {
+        // A long file must not keep signals and the clock from being heard.
+        consume_budget().await;
         self.step().unwrap_or_else(|error| {
             self.failure = Some(error);
             None

@@ -9,7 +9,7 @@ use std::{
 use feed::ProbeResponse;
 
 use super::window::{Clock, Recent};
-use crate::event::Event;
+use crate::event::{Event, Place};
 
 /// Rules, and workloads, that are kept.
 const MOST: usize = 5_000;
@@ -30,17 +30,6 @@ pub(super) struct Top {
 pub(super) struct RuleKey {
     pub(super) policy: String,
     pub(super) action: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) namespace: String,
-    pub(super) pod: String,
-    /// Empty for a host.
-    pub(super) container: String,
-    pub(super) host: String,
-    /// For people.
-    pub(super) name: String,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -128,7 +117,7 @@ impl Top {
     /// `at` is the time since the beginning.
     pub(super) fn take(&mut self, event: &Event, at: Duration) {
         self.events += event.times;
-        let mut counted = add(&mut self.workloads, Place::of(event), event, self.clock, at);
+        let mut counted = add(&mut self.workloads, event.place(), event, self.clock, at);
         if let Some(verdict) = &event.alert {
             let rule = RuleKey { policy: verdict.policy.clone(), action: verdict.action.clone() };
             counted &= add(&mut self.rules, rule, event, self.clock, at);
@@ -206,18 +195,6 @@ impl RuleLine {
     /// What was seen, or what the agent has raised before and beside that.
     fn total(&self) -> u64 {
         self.seen.max(self.account.map_or(0, |account| account.generated))
-    }
-}
-
-impl Place {
-    fn of(event: &Event) -> Self {
-        Self {
-            namespace: event.namespace.clone(),
-            pod: event.pod.clone(),
-            container: event.container.clone(),
-            host: event.host.clone(),
-            name: event.workload(),
-        }
     }
 }
 

@@ -92,7 +92,7 @@ impl View {
             let word = Span::styled(format!(" {word}  "), Palette::FAINT);
             [Span::styled(*key, self.palette.title()), word]
         });
-        frame.render_widget(Line::from_iter(words), help);
+        frame.render_widget(words.collect::<Line<'_>>(), help);
     }
 
     fn draw_rules(&self, top: &Top, at: Duration, frame: &mut Frame<'_>, area: Rect) {
@@ -301,7 +301,7 @@ mod tests {
 
     fn filled() -> View {
         let (_, accounts_of_agent) = channel(Accounts::new());
-        let window = Duration::from_secs(60);
+        let window = Duration::from_mins(1);
         let only = Workloads::default();
         let mut view =
             View::new(window, only, accounts_of_agent, "localhost:32767", Palette::plain());
