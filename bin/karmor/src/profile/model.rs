@@ -161,6 +161,11 @@ impl Rows {
 }
 
 impl Row {
+    /// What settles the order.
+    fn names(&self) -> (&str, &str, &str, u64, &str) {
+        (&self.namespace, &self.container, &self.process, self.count, &self.resource)
+    }
+
     /// In any of the fields that are text; `text` in small letters.
     fn has(&self, text: &str) -> bool {
         let fields =
@@ -210,16 +215,7 @@ impl SortBy {
 impl Order {
     /// The most and the latest come first, texts go from A to Z, unless reversed. Names settle what is equal.
     fn compare(self, a: &Row, b: &Row) -> std::cmp::Ordering {
-        let names = |row: &Row| {
-            (
-                row.namespace.clone(),
-                row.container.clone(),
-                row.process.clone(),
-                row.count,
-                row.resource.clone(),
-            )
-        };
-        let by_name = || names(a).cmp(&names(b));
+        let by_name = || a.names().cmp(&b.names());
         let order = match self.by {
             SortBy::Name => by_name(),
             SortBy::Process => a.process.cmp(&b.process),
