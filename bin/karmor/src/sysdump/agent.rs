@@ -45,7 +45,7 @@ pub(super) fn pieces(root: &Root, run_directory: &str) -> Vec<Piece> {
         Piece::new("agent/run-directory.txt", listing(root, run_directory)),
         Piece::new("agent/tls.json", tls(root, &key("tlsCertPath", "/var/lib/kubearmor/tls"))),
         Piece::new("agent/journal.txt", journal(root)),
-        Piece::new("agent/events.jsonl", events(root, &key("logPath", "none"))),
+        Piece::new("agent/events.jsonl", events(root, &key("logPath", ""))),
     ];
     pieces.extend(policies(root, &format!("{state}/policies")));
     pieces
@@ -140,7 +140,8 @@ fn journal(root: &Root) -> Result<String, String> {
 
 fn events(root: &Root, log_path: &str) -> Result<String, String> {
     match log_path {
-        "none" | "" => Err("the agent writes none (`logPath`)".to_owned()),
+        "" => Err("`logPath` is not known without the configuration in force".to_owned()),
+        "none" => Err("the agent writes none (`logPath`)".to_owned()),
         "stdout" => Err("they go to the agent's standard output (`logPath: stdout`)".to_owned()),
         path => root.tail(path).map(|text| redact::lines(&text)),
     }
