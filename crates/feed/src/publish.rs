@@ -95,7 +95,7 @@ impl Feed {
 
     pub fn publish_alert(&self, alert: Alert) -> Delivery {
         let line = self.line(|| Line::Alert(Box::new(alert.clone())));
-        let alert = alert.into();
+        let alert: feeder::Alert = alert.into();
         let sunk = self.sink(Stream::Alerts, &alert);
         let published = self.0.alerts.publish(&alert);
         self.settle(published, [line, sunk])
@@ -103,7 +103,7 @@ impl Feed {
 
     pub fn publish_log(&self, log: Log) -> Delivery {
         let line = self.line(|| Line::Log(Box::new(log.clone())));
-        let log = log.into();
+        let log: feeder::Log = log.into();
         let sunk = self.sink(Stream::Logs, &log);
         let published = self.0.logs.publish(&log);
         self.settle(published, [line, sunk])

@@ -49,6 +49,15 @@ impl SinkList {
     }
 }
 
+impl<'a> IntoIterator for &'a SinkList {
+    type Item = &'a SinkConfig;
+    type IntoIter = std::slice::Iter<'a, SinkConfig>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl TryFrom<Vec<Map<String, Value>>> for SinkList {
     type Error = ConfigError;
 

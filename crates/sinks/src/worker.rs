@@ -282,14 +282,16 @@ impl Worker {
     pub(crate) async fn park(mut self) {
         let mut left = Vec::new();
         if let Some(taken) = self.batch.take() {
-            let held = match (taken.spooled_at, &self.spool) {
-                (Some(place), Some(spool)) => spool.holds(place),
-                _ => false,
-            };
-            if held {
-                self.outlet.ledger.moved(Place::Waiting, Place::Spooled, taken.events.len() as u64);
-            } else {
-                left = taken.events;
+            let count = taken.events.len() as u64;
+            match (taken.spooled_at, &self.spool) {
+                (Some(place), Some(spool)) if spool.holds(place) => {
+                    self.outlet.ledger.moved(Place::Waiting, Place::Spooled, count);
+                }
+                // The spool has given them up for newer ones while they were being sent.
+                (Some(_), Some(_)) => {
+                    self.outlet.drop_from(Place::Waiting, DropReason::SpoolFull, count, "");
+                }
+                _ => left = taken.events,
             }
         }
         left.extend(self.outlet.queue.take(usize::MAX, usize::MAX));

@@ -329,8 +329,8 @@ fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), String> {
         },
     };
     let port = port.map_or(Ok(usual), |port| port.parse().map_err(|_| wrong()))?;
-    let part = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
-    if host.is_empty() || !host.chars().all(part) {
+    let is_named = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    if host.is_empty() || !host.chars().all(is_named) {
         return Err(wrong());
     }
     Ok((host.to_owned(), port))

@@ -158,7 +158,10 @@ impl Kafka {
                 Ok(answer) => {
                     let led = kafka::partitions(&answer, topic).map_err(|code| {
                         let error = ResponseError::try_from_code(code);
-                        format!("topic {topic}: {error:?}")
+                        format!(
+                            "topic {topic}: {}",
+                            error.map_or(String::new(), |e| format!("{e:?}"))
+                        )
                     })?;
                     let cluster = self.cluster.get_or_insert_default();
                     let brokers = kafka::brokers(&answer).into_iter();
