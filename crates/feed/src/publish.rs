@@ -159,9 +159,10 @@ impl Feed {
         let Some(sinks) = self.0.sinks.get().filter(|sinks| sinks.want(stream)) else {
             return Delivery::Complete;
         };
-        match go_json(event) {
-            Ok(line) if sinks.offer(stream, line) => Delivery::Complete,
-            _ => Delivery::Incomplete,
+        if go_json(event).is_ok_and(|line| sinks.offer(stream, line)) {
+            Delivery::Complete
+        } else {
+            Delivery::Incomplete
         }
     }
 
