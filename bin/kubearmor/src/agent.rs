@@ -3,7 +3,8 @@
 use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use feed::{Feed, FeedOptions, Services};
+use feed::{Feed, FeedOptions, Level, Services};
+use sinks::Sinks;
 use telemetry::Node;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -97,6 +98,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         error!("logPath {}: {problem}; events are not written there", config.log_path);
     }
 
+    let sinks = start_sinks(&feed, &config).await;
+
     let identities = Arc::new(Identities::default());
     let accounts = Accounts::new(node, backend.name(), event_settings(&config), losses);
     let accounts = Arc::new(accounts);
@@ -127,6 +130,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         config: Mutex::new(config.clone()),
         index: index.clone(),
         accounts: Arc::clone(&accounts),
+        sinks: sinks.clone(),
         instance: Arc::clone(&instance),
     });
     instance.in_force(&config)?;
@@ -175,7 +179,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     readiness.abort();
     // Nobody may be listening: the ports may never have been ours.
     let _ = end.send(true);
-    let _ = tokio::time::timeout(LAST_WORDS, services).await;
+    let (_, ()) = tokio::join!(tokio::time::timeout(LAST_WORDS, services), sinks.close(LAST_WORDS));
     instance.leave();
     let unread = feed.waiting();
     if unread > 0 {
@@ -184,6 +188,21 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         info!("ended");
     }
     Ok(())
+}
+
+/// From here on each event goes to the sinks as well. What people should know of them is a message like others.
+async fn start_sinks(feed: &Feed, config: &Config) -> Sinks {
+    let tell = {
+        let feed = feed.clone();
+        Arc::new(move |text: String| {
+            warn!("{text}");
+            feed.publish_message(Level::Warn, text);
+        })
+    };
+    let sinks = Sinks::new(config.state_dir.join("spool"), tell);
+    sinks.apply(&config.sinks).await;
+    feed.send_to(sinks.clone());
+    sinks
 }
 
 /// Reloads as often as it is asked to; returns at the signal to end.

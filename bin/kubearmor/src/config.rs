@@ -10,6 +10,7 @@ mod transport;
 use std::{net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sinks::SinkList;
 use wire::Visibility;
 
 pub(crate) use self::{
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) tls_names: Names,
     /// `none`, `stdout` or a file.
     pub(crate) log_path: String,
+    /// Where events are sent beside clients and `log_path`.
+    pub(crate) sinks: SinkList,
     pub(crate) se_linux_profile_dir: PathBuf,
     pub(crate) cri_socket: String,
     pub(crate) nri_socket: String,
@@ -125,6 +128,7 @@ impl Default for Config {
             tls_cert_provider: CertificateProvider::SelfMade,
             tls_names: Names::default(),
             log_path: "none".into(),
+            sinks: SinkList::default(),
             se_linux_profile_dir: "/tmp/kubearmor.selinux".into(),
             cri_socket: String::new(),
             nri_socket: String::new(),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use sinks::Sinks;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
@@ -24,6 +25,7 @@ pub(crate) struct Reloader {
     pub(crate) config: Mutex<Config>,
     pub(crate) index: IndexHandle,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) sinks: Sinks,
     pub(crate) instance: Arc<Instance>,
 }
 
@@ -48,6 +50,7 @@ impl Reloader {
                 return;
             }
             self.accounts.set(event_settings(&new));
+            self.sinks.apply(&new.sinks).await;
             *config = new;
             info!("the configuration was read again");
         }

@@ -24,6 +24,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ),
     ("tlsNames", "Further host names and addresses, comma separated, that self-made ones are for"),
     ("logPath", "Where events are written as JSON lines: none, stdout or a file"),
+    ("sinks", "Peers that events are sent to: a list, as in the configuration file, in one line"),
     ("seLinuxProfileDir", "Directory of SELinux modules"),
     ("criSocket", "Socket of the container runtime interface"),
     (
@@ -98,6 +99,7 @@ pub(super) fn may_change(key: &str) -> bool {
     matches!(
         key,
         "visibility"
+            | "sinks"
             | "hostVisibility"
             | "logMergeMillis"
             | "cluster"

@@ -140,3 +140,25 @@ fn transport_keys_are_words_that_existing_files_use() {
         assert!(error.contains(key) && error.contains(value), "{error}");
     }
 }
+
+#[test]
+fn sinks_are_read_from_every_source_and_an_error_names_file_and_key() {
+    let hook = "sinks:\n- {name: hook, kind: webhook, endpoint: 'http://h'}\n";
+    let names = |config: &Config| -> Vec<String> {
+        config.sinks.iter().map(|sink| sink.name().to_owned()).collect()
+    };
+    let relay = [("ENABLE_DASHBOARDS", "true"), ("ES_URL", "http://es:9200")];
+    let both = load(hook, &relay, &[]);
+    assert_eq!(names(&both), ["hook", "elasticsearch-dashboards"]);
+    let flag = "[{name: log, kind: syslog, endpoint: 'udp://h'}]";
+    assert_eq!(names(&load(hook, &[], &[("sinks", flag)])), ["log"]);
+    assert_eq!(names(&load("sinks:\n", &[], &[])), Vec::<String>::new());
+    let bad = hook.replace("kind:", "batch: {size: 1}, kind:");
+    let error = sources(&bad, &[], &[]).load().unwrap_err().to_string();
+    assert!(
+        error.contains("kubearmor.yaml: sinks: `hook`: `batch`: unknown field `size`"),
+        "{error}"
+    );
+    let (config, waiting) = Config::default().reloaded(&both);
+    assert_eq!((config.sinks, waiting), (both.sinks, Vec::<String>::new()));
+}
