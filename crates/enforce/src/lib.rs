@@ -63,6 +63,8 @@ pub enum EnforceError {
     },
     #[error("the rules of workload {workload} do not fit: {reason}")]
     TooLarge { workload: WorkloadKey, reason: String },
+    #[error("refusing the files that are open already and that rules deny by now")]
+    OpenFiles(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("workload {0} has no place yet")]
     NotPlaced(WorkloadKey),
 }
@@ -76,12 +78,18 @@ pub trait Enforcer: Send {
     fn place(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError>;
 
     /// Replaces the workload's rules in one step, `place` having come first. When it returns the kernel answers from
-    /// the new rules.
+    /// the new rules; what they mean for files that are open already is for [`Enforcer::settle`].
     fn apply(
         &mut self,
         workload: &WorkloadKey,
         rules: &Arc<RuleSet>,
     ) -> Result<Vec<NotExpressed>, EnforceError>;
+
+    /// Makes the rules that were applied since hold for what is under way already, such as open files: once for all
+    /// workloads of a change, since it looks at every task of the machine.
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        Ok(())
+    }
 
     /// Logs what no rule of the workload speaks of, if it is of one of these classes, `place` having come first.
     fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError>;

@@ -19,12 +19,20 @@ pub struct Region {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no room for an image of {needed} words: {free} of {ARENA_WORDS} words are free, the largest piece has {largest}"
+    "they take {}, and of {} for the rules of all workloads {} are free, in one piece {}; select fewer workloads, give \
+     more of them the same rules, or merge rules into directories",
+    bytes(*needed), bytes(ARENA_WORDS), bytes(*free), bytes(*largest)
 )]
 pub struct ArenaFull {
     pub needed: u32,
     pub free: u32,
     pub largest: u32,
+}
+
+/// As people read it.
+fn bytes(words: u32) -> String {
+    let kib = u64::from(words) * 4 / 1024;
+    if kib < 1024 { format!("{kib} KiB") } else { format!("{} MiB", kib / 1024) }
 }
 
 #[derive(Debug)]
@@ -75,7 +83,8 @@ impl Regions {
     }
 
     fn take(&mut self, len: u32) -> Option<Region> {
-        let len = len.max(1);
+        // Regions begin evenly, for the sake of the words of eight bytes in them.
+        let len = len.max(1).checked_next_multiple_of(2)?;
         let index = self.free.iter().position(|r| r.len >= len)?;
         let base = self.free[index].base;
         if self.free[index].len == len {
@@ -127,5 +136,20 @@ mod tests {
         assert_eq!(regions.take(1), None, "a retired region is not free yet");
         regions.reclaim();
         assert_eq!(regions.take(100), Some(Region { base: 16, len: 100 }));
+    }
+
+    #[test]
+    fn regions_begin_evenly() {
+        let mut regions = Regions::new(116);
+        let bases = [1, 7, 2].map(|len| regions.take(len).expect("room").base);
+        assert_eq!(bases, [16, 18, 26]);
+        assert_eq!(regions.take(u32::MAX), None);
+    }
+
+    #[test]
+    fn what_finds_no_room_says_what_to_do() {
+        let text = Regions::new(ARENA_WORDS).full(u32::MAX).to_string();
+        assert!(text.starts_with("they take 16383 MiB, and of 64 MiB"), "{text}");
+        assert!(text.ends_with("or merge rules into directories"), "{text}");
     }
 }
