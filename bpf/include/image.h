@@ -14,7 +14,8 @@
  * slot has the one row that may be behind this piece: it is, if its word ROW_LENGTH is the piece's length and the words
  * of eight before it, last one first, are the piece. Otherwise word ROW_DEFAULT is the row behind it. Word ROW_SHAPE: the
  * number of seeds less one in the low half, that of slots less one in the high half; both are powers of two. The seeds
- * are at ROW_SEEDS, the slots behind them; an empty slot is 0. A row that a table leads to ends with ROW_SLASH unless
+ * are at ROW_SEEDS, the slots behind them; an empty slot is 0. With ROW_INSIDE in ROW_DEFAULT, the piece is stepped byte
+ * by byte from that row, which knows what is not in the table. A row that a table leads to ends with ROW_SLASH unless
  * it is a table itself, since the name is over; rows of pieces that are whole are such. ROW_SINK: the row is behind
  * every name that begins here, too.
  *
@@ -97,6 +98,7 @@
 /* In the number of a row, above its place. */
 #define ROW_TABLE 0x80000000
 #define ROW_SINK 0x40000000
+#define ROW_INSIDE 0x20000000
 #define ROW_PLACE 0x00ffffff
 
 #define NAME_PIECE 32

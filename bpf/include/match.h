@@ -46,7 +46,10 @@ static __always_inline __u32 match_candidate(IMAGE_BASE base, __u32 row, __u64 h
 	return IMAGE_WORD(base, seeds + (shape & 0xffff) + 1 + ((__u32)(hash * seed >> 32) & shape >> 16));
 }
 
-/* The row behind a piece of a name, at least one byte, in a row that is a table. */
+/*
+ * The row behind a piece of a name, at least one byte, in a row that is a table; with ROW_INSIDE the row from which to
+ * step the piece.
+ */
 static __always_inline __u32 match_piece(IMAGE_BASE base, __u32 row, MATCH_TEXT text, __u32 len)
 {
 	__u32 found, other;

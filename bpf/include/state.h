@@ -334,10 +334,10 @@ struct place {
 	__u32 generation;
 };
 
-/* Control group id of a container to its slot. */
+/* Control group id of a container to its slot. Runtimes and init systems make more of them below a container's own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SLOTS);
+	__uint(max_entries, 4 * SLOTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct place);

@@ -136,8 +136,11 @@ static __always_inline __u32 step_name(__u32 base, __u32 map, __u32 row, __u64 n
 		len &= 63;
 		bpf_probe_read_kernel(bytes, len, (void *)name);
 	}
-	if (row & ROW_TABLE)
-		return match_piece(base, row, text, len);
+	if (row & ROW_TABLE) {
+		row = match_piece(base, row, text, len);
+		if (!(row & ROW_INSIDE))
+			return row;
+	}
 	/* NUL leads every row to itself. */
 	MATCH_EIGHT(base, map, row, letters_at(text, 0, len));
 	if (len > 8) {

@@ -414,7 +414,7 @@ impl<'s> Writer<'s> {
         let classes = &self.automaton.classes;
         let futures = self.futures(minimal);
         self.words.resize(self.words.len().next_multiple_of(2), 0);
-        let tables = Tables::of(minimal, classes, &futures);
+        let tables = Tables::of(minimal, classes);
         let shape = [classes.len(), classes.class_of(b'/')];
         let mut rows = Rows::new(minimal, &futures, tables, shape, self.words.len());
         self.words[at::START] = rows.of_paths(minimal.start);
@@ -424,20 +424,22 @@ impl<'s> Writer<'s> {
         if let Some(start) = minimal.domain_start {
             self.words[at::DNS_START] = rows.of_texts(start);
         }
-        rows.write(&mut self.words);
+        let rules = rows.write(&mut self.words);
+        if self.words[at::SIGNATURES] != 0 {
+            self.words[at::FUTURES] = self.append(rules.as_flattened());
+        }
     }
 
     /// The future of each row; none where nothing is denied.
-    fn futures(&mut self, minimal: &Minimal) -> Vec<u32> {
+    fn futures(&mut self, minimal: &Minimal) -> Futures {
         let signatures = signatures(&self.words);
         if signatures.iter().all(|signature| signature.any == RULE_NONE) {
-            return vec![];
+            return Futures::none();
         }
         let futures = Futures::of(self.automaton, minimal, &signatures);
         let signatures: Vec<_> = signatures.iter().map(|s| [s.number, s.any]).collect();
         self.words[at::SIGNATURES] = self.append(signatures.as_flattened());
-        self.words[at::FUTURES] = self.append(futures.rules.as_flattened());
-        futures.parts
+        futures
     }
 
     fn append(&mut self, words: &[u32]) -> u32 {

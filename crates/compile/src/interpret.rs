@@ -5,8 +5,8 @@ use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation};
 use crate::{
     layout::{
         self, ARG_SET_WORDS, CAPABILITIES, NAME_PIECE, ROW_CLASS_MASK, ROW_DEFAULT, ROW_FUTURE,
-        ROW_LENGTH, ROW_MULTICALL, ROW_PLACE, ROW_SEEDS, ROW_SHAPE, ROW_SINK, ROW_SLASH, ROW_TABLE,
-        RULE_NONE, RULE_POSTURE, SYSCALL_OPENS, at, step,
+        ROW_INSIDE, ROW_LENGTH, ROW_MULTICALL, ROW_PLACE, ROW_SEEDS, ROW_SHAPE, ROW_SINK,
+        ROW_SLASH, ROW_TABLE, RULE_NONE, RULE_POSTURE, SYSCALL_OPENS, at, step,
     },
     name_hash, socket_class,
 };
@@ -130,7 +130,11 @@ impl Words<'_> {
         let is_found = found != 0
             && self.word(found + ROW_LENGTH) as usize == piece.len()
             && (0..).zip(&words).all(is_piece);
-        if is_found { found } else { self.word(row + ROW_DEFAULT) }
+        match self.word(row + ROW_DEFAULT) {
+            _ if is_found => found,
+            inside if inside & ROW_INSIDE != 0 => self.row_of_text(inside, piece),
+            other => other,
+        }
     }
 
     /// By the bytes alone, through rows that are no tables.

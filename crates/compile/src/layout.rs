@@ -59,6 +59,7 @@ pub const ROW_SEEDS: u32 = 6;
 /// In the number of a row.
 pub const ROW_TABLE: u32 = 0x8000_0000;
 pub const ROW_SINK: u32 = 0x4000_0000;
+pub const ROW_INSIDE: u32 = 0x2000_0000;
 pub const ROW_PLACE: u32 = 0x00ff_ffff;
 /// Bytes of a name that are looked up at once.
 pub const NAME_PIECE: usize = 32;

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::{
+    futures::Futures,
     image::{NUL_CLASS, number},
-    layout::{NAME_PIECE, ROW_SEEDS, ROW_SINK, ROW_TABLE},
+    layout::{NAME_PIECE, ROW_INSIDE, ROW_SEEDS, ROW_SINK, ROW_TABLE},
     minimize::Minimal,
     name_hash,
-    tables::Tables,
+    tables::{Tables, Way},
 };
 
 /// In which way a state is met.
@@ -19,6 +20,8 @@ enum Form {
     Opening,
     /// In the middle of a name.
     Inside,
+    /// The same, where the table of this state has been looked into.
+    Trunk(u32),
     /// In a text that is no path, so that a slash is a byte like others.
     Text,
 }
@@ -33,7 +36,10 @@ enum Waiting {
 /// Places rows behind one another and writes them in this order.
 pub(crate) struct Rows<'a> {
     minimal: &'a Minimal,
-    futures: &'a [u32],
+    futures: &'a Futures,
+    /// The futures of rows that have been written, and what they are in the image.
+    numbers: HashMap<u32, u32>,
+    rules: Vec<[u32; 2]>,
     tables: Tables<'a>,
     columns: usize,
     slash: usize,
@@ -48,13 +54,23 @@ impl<'a> Rows<'a> {
     /// Rows to be appended to so many words. A name's words of eight bytes are to lie evenly, so that count is even.
     pub(crate) fn new(
         minimal: &'a Minimal,
-        futures: &'a [u32],
+        futures: &'a Futures,
         tables: Tables<'a>,
         [columns, slash]: [usize; 2],
         end: usize,
     ) -> Self {
-        let (places, waiting) = (HashMap::default(), VecDeque::new());
-        Self { minimal, futures, tables, columns, slash, places, waiting, end }
+        Self {
+            minimal,
+            futures,
+            numbers: HashMap::from_iter([(0, 0)]),
+            rules: futures.rules.iter().take(1).copied().collect(),
+            tables,
+            columns,
+            slash,
+            places: HashMap::default(),
+            waiting: VecDeque::new(),
+            end,
+        }
     }
 
     /// The number of the row where paths begin.
@@ -67,8 +83,8 @@ impl<'a> Rows<'a> {
         self.place(state, Form::Text)
     }
 
-    /// Appends all rows that can be reached from those that were asked for.
-    pub(crate) fn write(mut self, words: &mut Vec<u32>) {
+    /// Appends all rows that can be reached from those that were asked for. Returns the rules of their futures.
+    pub(crate) fn write(mut self, words: &mut Vec<u32>) -> Vec<[u32; 2]> {
         while let Some(next) = self.waiting.pop_front() {
             match next {
                 Waiting::Row(state, form) => self.write_row(words, state, form),
@@ -76,6 +92,7 @@ impl<'a> Rows<'a> {
             }
             words.resize(words.len().next_multiple_of(2), 0);
         }
+        self.rules
     }
 
     fn place(&mut self, state: u32, form: Form) -> u32 {
@@ -118,25 +135,44 @@ impl<'a> Rows<'a> {
         let itself = number(words.len());
         let first = state as usize * self.columns;
         let successors = &self.minimal.successors[first..first + self.columns];
-        words.extend([self.output(state), itself, self.future(state)]);
+        let future = self.future(state);
+        words.extend([self.output(state), itself, future]);
         let below = if form == Form::Text { Form::Text } else { Form::Opening };
         words.push(self.place(successors[self.slash], below));
         for (class, &next) in successors.iter().enumerate() {
             if class != self.slash {
+                let (next, form) = self.within_name(class, next, form);
                 words.push(self.place(next, form));
             }
+        }
+    }
+
+    /// Where a name goes on.
+    fn within_name(&self, class: usize, next: u32, form: Form) -> (u32, Form) {
+        let Form::Trunk(opening) = form else { return (next, form) };
+        let way = self.tables.get(opening).map(|table| self.tables.way(table, class, next));
+        match way {
+            Some(Way::Trunk) => (next, form),
+            Some(Way::Default(default)) => (default, Form::Inside),
+            Some(Way::Plain) | None => (next, Form::Inside),
         }
     }
 
     fn write_table(&mut self, words: &mut Vec<u32>, state: u32, piece: Option<&[u8]>) {
         let Some(table) = self.tables.get(state) else { return };
         let (default, names) = (table.default, table.names.clone());
+        let has_trunk = !table.trunk.is_empty();
         let (seeds, slots) = (table.perfect.seeds.clone(), table.perfect.slots.clone());
         if let Some(piece) = piece {
             write_key(words, piece);
         }
-        self.write_end(words, state, piece.map_or(0, <[u8]>::len));
-        words.push(self.place(default, Form::Opening));
+        let future = self.future(state);
+        self.write_end(words, state, piece.map_or(0, <[u8]>::len), future);
+        words.push(if has_trunk {
+            self.place(state, Form::Trunk(state)) | ROW_INSIDE
+        } else {
+            self.place(default, Form::Opening)
+        });
         words.push(number(seeds.len() - 1) | number(slots.len() - 1) << 16);
         words.extend(&seeds);
         let slots_at = words.len();
@@ -146,7 +182,8 @@ impl<'a> Rows<'a> {
             *row = if piece.len() < NAME_PIECE {
                 write_key(words, &piece);
                 let row = number(words.len());
-                self.write_end(words, next, piece.len());
+                // A future is asked for behind a slash only.
+                self.write_end(words, next, piece.len(), 0);
                 row
             } else {
                 self.place_table(next, Some(piece))
@@ -158,8 +195,8 @@ impl<'a> Rows<'a> {
     }
 
     /// A row up to the slash: all that is asked of it where a name has ended.
-    fn write_end(&mut self, words: &mut Vec<u32>, state: u32, length: usize) {
-        words.extend([self.output(state), number(length), self.future(state)]);
+    fn write_end(&mut self, words: &mut Vec<u32>, state: u32, length: usize, future: u32) {
+        words.extend([self.output(state), number(length), future]);
         let below = self.minimal.successors[state as usize * self.columns + self.slash];
         words.push(self.place(below, Form::Opening));
     }
@@ -168,8 +205,12 @@ impl<'a> Rows<'a> {
         self.minimal.outputs[state as usize]
     }
 
-    fn future(&self, state: u32) -> u32 {
-        self.futures.get(state as usize).copied().unwrap_or(0)
+    fn future(&mut self, state: u32) -> u32 {
+        let part = self.futures.parts.get(state as usize).copied().unwrap_or(0);
+        *self.numbers.entry(part).or_insert_with(|| {
+            self.rules.push(self.futures.rules[part as usize]);
+            number(self.rules.len() - 1)
+        })
     }
 }
 

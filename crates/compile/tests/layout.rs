@@ -85,6 +85,7 @@ fn the_header_and_the_layout_agree() {
         ("ROW_SEEDS", layout::ROW_SEEDS),
         ("ROW_TABLE", layout::ROW_TABLE),
         ("ROW_SINK", layout::ROW_SINK),
+        ("ROW_INSIDE", layout::ROW_INSIDE),
         ("ROW_PLACE", layout::ROW_PLACE),
         ("STEP_IF_OWNER", step::IF_OWNER),
         ("STEP_IF_NOT_OWNER", step::IF_NOT_OWNER),

@@ -80,8 +80,12 @@ static __u32 row_of(const __u32 *image, const struct text *path)
 		}
 		while (at < end && *at != '/' && at - name < NAME_PIECE)
 			at++;
-		row = row & ROW_TABLE ? match_piece(image, row, name, at - name) :
-					row_of_text(image, row, name, at - name);
+		if (row & ROW_TABLE) {
+			row = match_piece(image, row, name, at - name);
+			if (!(row & ROW_INSIDE))
+				continue;
+		}
+		row = row_of_text(image, row, name, at - name);
 	}
 	return row;
 }

@@ -59,7 +59,7 @@ fn images_of_a_large_node_take_a_small_part_of_the_arena() {
     let all: usize = (0..APPLICATIONS).map(|application| image_bytes(application, RULES)).sum();
     let per_rule = all / (APPLICATIONS * RULES) as usize;
     println!("{APPLICATIONS} rule sets of {RULES} rules: {all} bytes, {per_rule} a rule");
-    assert!(per_rule <= 512, "{per_rule} bytes a rule");
+    assert!(per_rule <= 256, "{per_rule} bytes a rule");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn images_of_long_rule_sets_take_no_more_for_a_rule() {
     for count in [1_000, 10_000] {
         let bytes = image_bytes(7, count);
         println!("{count} rules: {bytes} bytes, {} a rule", bytes / count as usize);
-        assert!(bytes / count as usize <= 512);
+        assert!(bytes / count as usize <= 256);
     }
 }
 
