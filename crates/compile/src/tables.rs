@@ -22,7 +22,7 @@ pub(crate) struct Table {
     /// names.
     pub(crate) trunk: HashSet<u32>,
     /// Rows behind which there are only names of the table.
-    in_table: HashSet<u32>,
+    listed: HashSet<u32>,
 }
 
 /// Where a step leads once it is known that a name is not in the table.
@@ -73,7 +73,7 @@ impl<'a> Tables<'a> {
     pub(crate) fn way(&self, table: &Table, class: usize, next: u32) -> Way {
         if table.trunk.contains(&next) {
             Way::Trunk
-        } else if table.in_table.contains(&next) && self.single[class].is_some() {
+        } else if table.listed.contains(&next) && self.single[class].is_some() {
             Way::Default(table.default)
         } else {
             Way::Plain
@@ -99,8 +99,8 @@ impl<'a> Tables<'a> {
             return None;
         }
         let reach = self.reach(row, default)?;
-        let in_table = self.behind_which_names_end(&reach, default);
-        let is_whole = row == default || in_table.contains(&row);
+        let listed = self.behind_which_names_end(&reach, default);
+        let is_whole = row == default || listed.contains(&row);
         let only_way = if is_whole { HashSet::default() } else { only_ways(&reach, row) };
         if !is_whole && !only_way.contains(&row) {
             return None;
@@ -109,13 +109,13 @@ impl<'a> Tables<'a> {
         let mut names = vec![];
         let mut open = vec![(row, vec![])];
         while let Some((from, text)) = open.pop() {
-            if !in_table.contains(&from) && !is_whole {
+            if !listed.contains(&from) && !is_whole {
                 trunk.insert(from);
             }
             let ways: Vec<_> = self.within_name(from).filter(|&(_, to)| to != default).collect();
             for (class, to) in ways {
                 self.steps = self.steps.checked_sub(1)?;
-                let ends = in_table.contains(&to);
+                let ends = listed.contains(&to);
                 if !ends && (!only_way.contains(&to) || text.len() + 1 >= NAME_PIECE) {
                     continue;
                 }
@@ -140,7 +140,7 @@ impl<'a> Tables<'a> {
         }
         let hashes: Vec<u64> =
             names.iter().map(|(text, _)| name_hash::hash(&name_hash::words(text))).collect();
-        Some(Table { default, names, perfect: Perfect::of(&hashes)?, trunk, in_table })
+        Some(Table { default, names, perfect: Perfect::of(&hashes)?, trunk, listed })
     }
 
     /// The steps from each row that names lead to from here, but for those to the default.

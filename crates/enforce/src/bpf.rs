@@ -35,6 +35,8 @@ pub struct BpfEnforcer {
     placed: HashMap<WorkloadKey, Placed>,
     images: HashMap<Arc<RuleSet>, Image>,
     next_image: u32,
+    /// Of which images nobody may use any more.
+    unused: Vec<Arc<RuleSet>>,
     /// How many images ask for each.
     demanded: HashMap<Demand, usize>,
     /// How many workloads have events of each class logged.
@@ -89,6 +91,7 @@ impl BpfEnforcer {
             placed: HashMap::new(),
             images: HashMap::new(),
             next_image: 1,
+            unused: Vec::new(),
             demanded: HashMap::new(),
             visible: HashMap::new(),
             has_old_files: false,
@@ -182,16 +185,26 @@ impl BpfEnforcer {
         Ok((region, number))
     }
 
+    /// An image that nobody uses any more stays until the change is complete: it may have to be undone, and then there
+    /// must be room.
     fn release(&mut self, rules: &Arc<RuleSet>) {
         let Some(image) = self.images.get_mut(rules) else { return };
         image.users -= 1;
-        if image.users == 0
-            && let Some(image) = self.images.remove(rules)
-        {
-            self.sensor.retire_image(image.region);
-            self.sensor.erase_aliases(image.number, &image.aliases);
-            self.write_directory(|d| d.image_gone(image.number, Instant::now()));
-            self.detach_idle(image.demands);
+        if image.users == 0 {
+            self.unused.push(Arc::clone(rules));
+        }
+    }
+
+    fn forget_unused(&mut self) {
+        for rules in std::mem::take(&mut self.unused) {
+            if self.images.get(&rules).is_some_and(|image| image.users == 0)
+                && let Some(image) = self.images.remove(&rules)
+            {
+                self.sensor.retire_image(image.region);
+                self.sensor.erase_aliases(image.number, &image.aliases);
+                self.write_directory(|d| d.image_gone(image.number, Instant::now()));
+                self.detach_idle(image.demands);
+            }
         }
     }
 
@@ -342,6 +355,7 @@ impl Enforcer for BpfEnforcer {
     }
 
     fn settle(&mut self) -> Result<(), EnforceError> {
+        self.forget_unused();
         if std::mem::take(&mut self.unsettled) {
             self.follow_old_files()?;
         }

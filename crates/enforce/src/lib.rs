@@ -85,8 +85,9 @@ pub trait Enforcer: Send {
         rules: &Arc<RuleSet>,
     ) -> Result<Vec<NotExpressed>, EnforceError>;
 
-    /// Makes the rules that were applied since hold for what is under way already, such as open files: once for all
-    /// workloads of a change, since it looks at every task of the machine.
+    /// Completes a change, once for all workloads that it concerns: rules that were applied since hold for what is under
+    /// way already, such as open files (which takes a look at every task of the machine), and the rules before them are
+    /// forgotten. Until then there is room to apply those again.
     fn settle(&mut self) -> Result<(), EnforceError> {
         Ok(())
     }

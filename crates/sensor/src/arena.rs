@@ -1,7 +1,12 @@
-//! Room for images: one big mapped array, handed out in regions. A region that is given back is not used again
-//! before every program that could still be reading it has ended.
+//! Room for images: one big array, handed out in regions. A region that is given back is not used again before every
+//! program that could still be reading it has ended. Only what is being written is mapped: the kernel maps all pages at
+//! once, and they would count as the agent's.
 
-use rustix::thread::{MembarrierCommand, membarrier};
+use libbpf_rs::MapHandle;
+use rustix::{
+    io::Errno,
+    thread::{MembarrierCommand, membarrier},
+};
 
 use crate::shared::Mapping;
 
@@ -29,6 +34,15 @@ pub struct ArenaFull {
     pub largest: u32,
 }
 
+/// Why an image was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ArenaError {
+    #[error(transparent)]
+    Full(#[from] ArenaFull),
+    #[error("the kernel's memory for rules cannot be mapped: {0}")]
+    Mapping(Errno),
+}
+
 /// As people read it.
 fn bytes(words: u32) -> String {
     let kib = u64::from(words) * 4 / 1024;
@@ -37,17 +51,17 @@ fn bytes(words: u32) -> String {
 
 #[derive(Debug)]
 pub(crate) struct Arena {
-    memory: Mapping,
+    map: MapHandle,
     regions: Regions,
 }
 
 impl Arena {
-    pub(crate) fn new(memory: Mapping) -> Self {
-        Self { memory, regions: Regions::new(ARENA_WORDS) }
+    pub(crate) fn new(map: MapHandle) -> Self {
+        Self { map, regions: Regions::new(ARENA_WORDS) }
     }
 
     /// Copies an image in. Nobody reads it until a slot points at it.
-    pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaFull> {
+    pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaError> {
         let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
         let region = if let Some(region) = self.regions.take(needed) {
             region
@@ -58,9 +72,18 @@ impl Arena {
             }
             self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
         };
-        let from = region.base as usize;
-        self.memory.words_mut()[from..from + image.len()].copy_from_slice(image);
-        Ok(region)
+        let first = region.base as usize;
+        match Mapping::window(&self.map, first * size_of::<u32>(), size_of_val(image)) {
+            Ok((mut window, before)) => {
+                let words = &mut window.words_mut()[before / size_of::<u32>()..];
+                words[..image.len()].copy_from_slice(image);
+                Ok(region)
+            }
+            Err(errno) => {
+                self.retire(region);
+                Err(ArenaError::Mapping(errno))
+            }
+        }
     }
 
     /// Gives a region back, once no slot points at it.
