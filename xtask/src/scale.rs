@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// The kernel's series
     #[arg(long, default_value = "6.12")]
     kernel: Series,
+    /// Protected containers
+    #[arg(long, default_value_t = 10_000)]
+    containers: u32,
 }
 
 pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<ExitCode> {
@@ -29,7 +32,8 @@ pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<Exit
     machine.deadline = DEADLINE;
     machine.files.push((scale, GUEST.into()));
     let out = tempfile::tempdir()?;
-    let outcome = machine.run(&[GUEST.to_owned()], out.path(), &mut |line| println!("{line}"))?;
+    let command = [GUEST.to_owned(), arguments.containers.to_string()];
+    let outcome = machine.run(&command, out.path(), &mut |line| println!("{line}"))?;
     if outcome.status != 0
         && let Ok(log) = std::fs::read_to_string(out.path().join("agent.log"))
     {

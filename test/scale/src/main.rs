@@ -6,11 +6,11 @@ mod agent;
 mod containers;
 mod memory;
 
-use std::{fs, process::ExitCode};
+use std::{env, fs, process::ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use scale::{
-    node::{APPLICATIONS, CONTAINERS, IDLE, MEMORY, RULES},
+    node::{APPLICATIONS, IDLE, MEMORY, RULES},
     rules::{label, policy_text},
 };
 
@@ -31,6 +31,8 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<bool> {
     ensure!(guest::is_here(), "this is for the test bed's virtual machine");
+    let count = env::args().nth(1).context("usage: scale CONTAINERS")?;
+    let count: u32 = count.parse().context(count)?;
     fs::create_dir_all(POLICIES).context(POLICIES)?;
     let agent = Agent::start(POLICIES)?;
     let idle = agent.memory()?;
@@ -44,10 +46,10 @@ fn measure() -> Result<bool> {
     }
     let agent = Agent::start(POLICIES)?;
     println!("{APPLICATIONS} policies of {RULES} rules:\n{}", agent.memory()?);
-    containers::start(CONTAINERS)?;
+    let _keepers = containers::start(count)?;
     let full = agent.memory()?;
-    let rules = u64::from(CONTAINERS) * u64::from(RULES);
-    println!("{CONTAINERS} containers, {rules} rules:\n{full}");
+    let rules = u64::from(count) * u64::from(RULES);
+    println!("{count} containers, {rules} rules:\n{full}");
     Ok(within("an idle agent is resident with", idle.resident, IDLE)
         & within("agent and maps take", full.all(), MEMORY))
 }
