@@ -339,10 +339,10 @@ struct place {
 	__u32 generation;
 };
 
-/* Control group id of a container to its slot. */
+/* Control group id of a container to its slot. Runtimes and init systems make more of them below a container's own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SLOTS);
+	__uint(max_entries, 4 * SLOTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct place);
@@ -400,10 +400,29 @@ static __always_inline __u32 word(__u32 index)
 
 __noinline int arguments_in_set(__u32 base, __u32 set, __u64 program);
 
+/* Up to NAME_PIECE bytes of a name. `bytes`: copied there, on kernels without plain loads, and padded with NUL. */
+struct letters {
+	__u64 name;
+	const __u64 *bytes;
+};
+
+/* Eight of such bytes; what is beyond the name's end is NUL. */
+static __always_inline __u64 letters_at(struct letters text, __u32 at, __u32 len)
+{
+	if (!bpf_ksym_exists(bpf_rdonly_cast))
+		return text.bytes[at / 8];
+	__u64 eight = EIGHT_AT(text.name + at);
+	return len - at >= 8 ? eight : eight & ((1ull << ((len - at) * 8 & 63)) - 1);
+}
+
 #define IMAGE_BASE __u32
 #define IMAGE_WORD(base, index) word((base) + (index))
 #define IMAGE_MAP(base) (((base) + word((base) + IMAGE_AT_BYTECLASS)) << 2)
 #define IMAGE_CLASS(base, map, byte) (((__u8 *)arena)[((map) + (__u8)(byte)) & (ARENA_WORDS * 4 - 1)])
+#define IMAGE_EIGHT(base, index) \
+	(*(__u64 *)&((__u8 *)arena)[(((base) + (index)) << 2) & (ARENA_WORDS * 4 - 8)])
+#define MATCH_TEXT struct letters
+#define MATCH_LETTERS(text, at, len) letters_at(text, at, len)
 #define PLAN_CONTEXT __u64 /* the linux_binprm of an exec, else 0 */
 /* Who never sees an exec may say so beforehand. */
 #ifndef PLAN_ARGUMENTS_IN

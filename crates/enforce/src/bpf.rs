@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ruleset::{HardLinked, RuleSet};
@@ -36,8 +36,16 @@ pub struct BpfEnforcer {
     placed: HashMap<WorkloadKey, Placed>,
     images: HashMap<Arc<RuleSet>, Image>,
     next_image: u32,
+    /// Of which images nobody may use any more.
+    unused: Vec<Arc<RuleSet>>,
+    /// How many images ask for each.
+    demanded: HashMap<Demand, usize>,
+    /// How many workloads have events of each class logged.
+    visible: HashMap<Visibility, usize>,
     /// Somebody has a file open that rules have denied since.
     has_old_files: bool,
+    /// Open files are to be looked at again.
+    unsettled: bool,
     directory: Arc<RwLock<Directory>>,
     losses: Losses,
 }
@@ -87,7 +95,11 @@ impl BpfEnforcer {
             placed: HashMap::new(),
             images: HashMap::new(),
             next_image: 1,
+            unused: Vec::new(),
+            demanded: HashMap::new(),
+            visible: HashMap::new(),
             has_old_files: false,
+            unsettled: false,
             directory,
             losses,
         };
@@ -124,8 +136,20 @@ impl BpfEnforcer {
     }
 
     /// Attaches the programs that somebody's visibility asks for, and no others.
-    fn follow_visibility(&mut self) {
-        let wanted = self.placed.values().fold(Visibility::empty(), |all, p| all | p.visible);
+    fn follow_visibility(&mut self, before: Visibility, now: Visibility) {
+        if before == now {
+            return;
+        }
+        if !now.is_empty() {
+            *self.visible.entry(now).or_default() += 1;
+        }
+        if let Some(count) = self.visible.get_mut(&before) {
+            *count -= 1;
+            if *count == 0 {
+                self.visible.remove(&before);
+            }
+        }
+        let wanted = self.visible.keys().fold(Visibility::empty(), |all, classes| all | *classes);
         for (object, reason) in self.sensor.observe(wanted) {
             tracing::error!("events that `{object}` sees are not logged, rules hold: {reason}");
         }
@@ -163,21 +187,34 @@ impl BpfEnforcer {
         }
         self.write_directory(|d| d.image_made(number, rules));
         let demands = demands(rules);
+        for demand in &demands {
+            *self.demanded.entry(*demand).or_default() += 1;
+        }
         let image = Image { region, number, users: 1, demands, aliases };
         self.images.insert(Arc::clone(rules), image);
         Ok((region, number))
     }
 
+    /// An image that nobody uses any more stays until the change is complete: it may have to be undone, and then there
+    /// must be room.
     fn release(&mut self, rules: &Arc<RuleSet>) {
         let Some(image) = self.images.get_mut(rules) else { return };
         image.users -= 1;
-        if image.users == 0
-            && let Some(image) = self.images.remove(rules)
-        {
-            self.sensor.retire_image(image.region);
-            self.sensor.erase_aliases(image.number, &image.aliases);
-            self.write_directory(|d| d.image_gone(image.number));
-            self.detach_idle(image.demands);
+        if image.users == 0 {
+            self.unused.push(Arc::clone(rules));
+        }
+    }
+
+    fn forget_unused(&mut self) {
+        for rules in std::mem::take(&mut self.unused) {
+            if self.images.get(&rules).is_some_and(|image| image.users == 0)
+                && let Some(image) = self.images.remove(&rules)
+            {
+                self.sensor.retire_image(image.region);
+                self.sensor.erase_aliases(image.number, &image.aliases);
+                self.write_directory(|d| d.image_gone(image.number, Instant::now()));
+                self.detach_idle(image.demands);
+            }
         }
     }
 
@@ -200,8 +237,11 @@ impl BpfEnforcer {
     /// Detaches what no rule asks for any more.
     fn detach_idle(&mut self, demands: Vec<Demand>) {
         for demand in demands {
-            if self.images.values().any(|image| image.demands.contains(&demand)) {
-                continue;
+            if let Some(count) = self.demanded.get_mut(&demand) {
+                *count -= 1;
+                if *count > 0 {
+                    continue;
+                }
             }
             if let Err(error) = self.sensor.detach(demand) {
                 // They find no rule to act on, and go with this run of the agent.
@@ -211,7 +251,7 @@ impl BpfEnforcer {
     }
 
     /// Has every use of an open file judged while somebody has one open that rules have denied since, and not longer.
-    fn follow_old_files(&mut self, workload: &WorkloadKey) -> Result<(), EnforceError> {
+    fn follow_old_files(&mut self) -> Result<(), EnforceError> {
         let followed = self.sensor.find_old_files().and_then(|any| {
             self.has_old_files = any;
             if any {
@@ -220,11 +260,7 @@ impl BpfEnforcer {
                 self.sensor.detach(Demand::OldFiles)
             }
         });
-        followed.map_err(|source| EnforceError::Kernel {
-            action: "refusing the files that are open already",
-            workload: workload.clone(),
-            source: source.into(),
-        })
+        followed.map_err(|source| EnforceError::OpenFiles(source.into()))
     }
 
     fn not_expressed(&self, rules: &RuleSet) -> Vec<NotExpressed> {
@@ -325,19 +361,25 @@ impl Enforcer for BpfEnforcer {
             self.release(&before);
         }
         // Who opened a file before has no right to it that the new rules deny.
-        if self.has_old_files || demands::forbid_files(rules) {
-            self.follow_old_files(workload)?;
-        }
+        self.unsettled |= self.has_old_files || demands::forbid_files(rules);
         Ok(self.not_expressed(rules))
+    }
+
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        self.forget_unused();
+        if std::mem::take(&mut self.unsettled) {
+            self.follow_old_files()?;
+        }
+        Ok(())
     }
 
     fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
         let Some(placed) = self.placed.get_mut(workload) else {
             return Err(EnforceError::NotPlaced(workload.clone()));
         };
-        placed.visible = visible;
+        let before = std::mem::replace(&mut placed.visible, visible);
         self.sensor.show(placed.slot, visible);
-        self.follow_visibility();
+        self.follow_visibility(before, visible);
         Ok(())
     }
 
@@ -361,10 +403,8 @@ impl Enforcer for BpfEnforcer {
         if let Some(rules) = &placed.rules {
             self.release(rules);
         }
-        if self.has_old_files {
-            self.follow_old_files(workload)?;
-        }
-        self.follow_visibility();
+        self.follow_visibility(placed.visible, Visibility::empty());
+        self.unsettled |= self.has_old_files;
         Ok(())
     }
 }

@@ -66,6 +66,8 @@ pub enum EnforceError {
     },
     #[error("the rules of workload {workload} do not fit: {reason}")]
     TooLarge { workload: WorkloadKey, reason: String },
+    #[error("refusing the files that are open already and that rules deny by now")]
+    OpenFiles(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("workload {0} has no place yet")]
     NotPlaced(WorkloadKey),
 }
@@ -79,12 +81,19 @@ pub trait Enforcer: Send {
     fn place(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError>;
 
     /// Replaces the workload's rules in one step, `place` having come first. When it returns the kernel answers from
-    /// the new rules.
+    /// the new rules; what they mean for files that are open already is for [`Enforcer::settle`].
     fn apply(
         &mut self,
         workload: &WorkloadKey,
         rules: &Arc<RuleSet>,
     ) -> Result<Vec<NotExpressed>, EnforceError>;
+
+    /// Completes a change, once for all workloads that it concerns: rules that were applied since hold for what is under
+    /// way already, such as open files (which takes a look at every task of the machine), and the rules before them are
+    /// forgotten. Until then there is room to apply those again.
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        Ok(())
+    }
 
     /// Logs what no rule of the workload speaks of, if it is of one of these classes, `place` having come first.
     fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError>;

@@ -1,7 +1,12 @@
-//! Room for images: one big mapped array, handed out in regions. A region that is given back is not used again
-//! before every program that could still be reading it has ended.
+//! Room for images: one big array, handed out in regions. A region that is given back is not used again before every
+//! program that could still be reading it has ended. Only what is being written is mapped: the kernel maps all pages at
+//! once, and they would count as the agent's.
 
-use rustix::thread::{MembarrierCommand, membarrier};
+use libbpf_rs::MapHandle;
+use rustix::{
+    io::Errno,
+    thread::{MembarrierCommand, membarrier},
+};
 
 use crate::shared::Mapping;
 
@@ -19,7 +24,9 @@ pub struct Region {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no room for an image of {needed} words: {free} of {ARENA_WORDS} words are free, the largest piece has {largest}"
+    "they take {}, and of {} for the rules of all workloads {} are free, in one piece {}; select fewer workloads, give \
+     more of them the same rules, or merge rules into directories",
+    bytes(*needed), bytes(ARENA_WORDS), bytes(*free), bytes(*largest)
 )]
 pub struct ArenaFull {
     pub needed: u32,
@@ -27,19 +34,34 @@ pub struct ArenaFull {
     pub largest: u32,
 }
 
+/// Why an image was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ArenaError {
+    #[error(transparent)]
+    Full(#[from] ArenaFull),
+    #[error("the kernel's memory for rules cannot be mapped: {0}")]
+    Mapping(Errno),
+}
+
+/// As people read it.
+fn bytes(words: u32) -> String {
+    let kib = u64::from(words) * 4 / 1024;
+    if kib < 1024 { format!("{kib} KiB") } else { format!("{} MiB", kib / 1024) }
+}
+
 #[derive(Debug)]
 pub(crate) struct Arena {
-    memory: Mapping,
+    map: MapHandle,
     regions: Regions,
 }
 
 impl Arena {
-    pub(crate) fn new(memory: Mapping) -> Self {
-        Self { memory, regions: Regions::new(ARENA_WORDS) }
+    pub(crate) fn new(map: MapHandle) -> Self {
+        Self { map, regions: Regions::new(ARENA_WORDS) }
     }
 
     /// Copies an image in. Nobody reads it until a slot points at it.
-    pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaFull> {
+    pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaError> {
         let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
         let region = if let Some(region) = self.regions.take(needed) {
             region
@@ -50,9 +72,18 @@ impl Arena {
             }
             self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
         };
-        let from = region.base as usize;
-        self.memory.words_mut()[from..from + image.len()].copy_from_slice(image);
-        Ok(region)
+        let first = region.base as usize;
+        match Mapping::window(&self.map, first * size_of::<u32>(), size_of_val(image)) {
+            Ok((mut window, before)) => {
+                let words = &mut window.words_mut()[before / size_of::<u32>()..];
+                words[..image.len()].copy_from_slice(image);
+                Ok(region)
+            }
+            Err(errno) => {
+                self.retire(region);
+                Err(ArenaError::Mapping(errno))
+            }
+        }
     }
 
     /// Gives a region back, once no slot points at it.
@@ -75,7 +106,8 @@ impl Regions {
     }
 
     fn take(&mut self, len: u32) -> Option<Region> {
-        let len = len.max(1);
+        // Regions begin evenly, for the sake of the words of eight bytes in them.
+        let len = len.max(1).checked_next_multiple_of(2)?;
         let index = self.free.iter().position(|r| r.len >= len)?;
         let base = self.free[index].base;
         if self.free[index].len == len {
@@ -127,5 +159,20 @@ mod tests {
         assert_eq!(regions.take(1), None, "a retired region is not free yet");
         regions.reclaim();
         assert_eq!(regions.take(100), Some(Region { base: 16, len: 100 }));
+    }
+
+    #[test]
+    fn regions_begin_evenly() {
+        let mut regions = Regions::new(116);
+        let bases = [1, 7, 2].map(|len| regions.take(len).expect("room").base);
+        assert_eq!(bases, [16, 18, 26]);
+        assert_eq!(regions.take(u32::MAX), None);
+    }
+
+    #[test]
+    fn what_finds_no_room_says_what_to_do() {
+        let text = Regions::new(ARENA_WORDS).full(u32::MAX).to_string();
+        assert!(text.starts_with("they take 16383 MiB, and of 64 MiB"), "{text}");
+        assert!(text.ends_with("or merge rules into directories"), "{text}");
     }
 }

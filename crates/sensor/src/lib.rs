@@ -19,7 +19,7 @@ mod signatures;
 mod tallies;
 
 pub use aliases::{ALIAS_ROWS, Alias};
-pub use arena::{ARENA_WORDS, ArenaFull, Region};
+pub use arena::{ARENA_WORDS, ArenaError, ArenaFull, Region};
 pub use demand::Demand;
 pub use load::{LoadError, Loaded, Options, Sensor};
 pub use pins::{ABI, PinError, PinnedRuns, detach_all};

@@ -12,7 +12,7 @@ use wire::Visibility;
 
 use crate::{
     aliases::{self, Alias},
-    arena::{ARENA_WORDS, Arena, ArenaFull, Region},
+    arena::{Arena, ArenaError, Region},
     demand::{Demand, OnDemand, is_on_demand, missing},
     observers::{Observers, observes},
     own::{Marks, Mounts},
@@ -157,7 +157,7 @@ impl Sensor {
             map_ids,
             own: Vec::new(),
             marks: Marks::default(),
-            arena: Arena::new(maps.mapping("arena", ARENA_WORDS as usize * 4)?),
+            arena: Arena::new(maps.take("arena")?),
             slots: Arc::new(maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?),
             settings: Arc::new(maps.mapping("settings", size_of::<Settings>())?),
             calls: maps.mapping("calls", size_of::<Calls>())?,
@@ -277,7 +277,7 @@ impl Sensor {
     }
 
     /// Copies an image into the arena; no slot points at it yet.
-    pub fn write_image(&mut self, words: &[u32]) -> Result<Region, ArenaFull> {
+    pub fn write_image(&mut self, words: &[u32]) -> Result<Region, ArenaError> {
         self.arena.write(words)
     }
 

@@ -62,6 +62,9 @@ pub(crate) struct Settings {
     pub(crate) pass_unresolved: AtomicU32,
 }
 
+/// Of any architecture: where mappings may begin.
+const LARGEST_PAGE: usize = 1 << 16;
+
 /// `CALL_NUMBERS`
 const CALL_NUMBERS: usize = 576;
 
@@ -114,7 +117,18 @@ impl fmt::Debug for Mapping {
 impl Mapping {
     /// Maps a map whose value is at least `bytes` long.
     pub(crate) fn new(map: &MapHandle, bytes: usize) -> io::Result<Self> {
-        if (map.value_size() as usize) < bytes {
+        Self::at(map, 0, bytes)
+    }
+
+    /// Maps so many bytes of a map's value from byte `from` on. How many come before them, since a mapping begins with
+    /// a page.
+    pub(crate) fn window(map: &MapHandle, from: usize, bytes: usize) -> io::Result<(Self, usize)> {
+        let before = from % LARGEST_PAGE;
+        Ok((Self::at(map, from - before, before + bytes)?, before))
+    }
+
+    fn at(map: &MapHandle, from: usize, bytes: usize) -> io::Result<Self> {
+        if (map.value_size() as usize) < from + bytes {
             return Err(io::Errno::INVAL);
         }
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else refers to it.
@@ -125,7 +139,7 @@ impl Mapping {
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::SHARED,
                 map.as_fd(),
-                0,
+                from as u64,
             )?
         };
         let memory = NonNull::new(memory.cast()).ok_or(io::Errno::NOMEM)?;

@@ -132,6 +132,7 @@ fn contained<T: DeserializeOwned>(
         let Some(count) = treatment.rules else { return Ok(None) };
         let rules = rules::rule_set(count, &tree.neighbour())?;
         let not_expressed = enforcer.apply(&container.workload, &rules)?;
+        enforcer.settle()?;
         ensure!(not_expressed.is_empty(), "not expressed: {:?}", not_expressed[0]);
         Ok(Some(tree.neighbour()))
     });

@@ -69,6 +69,7 @@ impl Court {
         let (closer, cgroup) = container(&mut enforcer, "law-closer")?;
         let clerk = Subject::start(program, &cgroup, SUBJECTS[0], false)?;
         enforcer.apply(&closer, &Arc::new(watched_mark()))?;
+        enforcer.settle()?;
         Ok(Self { enforcer, events, defendant, subjects, closer, clerk, world })
     }
 
@@ -85,6 +86,7 @@ impl Court {
             Err(error) => bail!("{error}"),
         };
         self.enforcer.apply(&self.defendant, set)?;
+        self.enforcer.settle()?;
         let mut wrong = Vec::new();
         let mut expected = Vec::new();
         for attempt in attempts {

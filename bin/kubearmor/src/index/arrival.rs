@@ -31,6 +31,7 @@ impl Index {
     fn begin(&mut self, key: &WorkloadKey, container: Container) {
         self.stopped(&key.0, |_| true);
         self.identities.insert(key, &container);
+        self.cgroups.insert(container.cgroup.clone(), key.clone());
         let governed = Governed {
             workload: container.workload(),
             placement: Placement::Container {
@@ -39,6 +40,7 @@ impl Index {
             },
             root: container.root(),
             container: Some(container),
+            selecting: Vec::new(),
             rules: None,
             not_expressed: Vec::new(),
             problem: None,
@@ -53,8 +55,13 @@ impl Index {
         let Some(known) = &mut governed.container else { return };
         known.complete(container);
         self.identities.insert(key, known);
-        governed.workload = known.workload();
+        let workload = known.workload();
+        let selecting = self.selecting(&workload);
+        if let Some(governed) = self.workloads.get_mut(key) {
+            (governed.workload, governed.selecting) = (workload, selecting);
+        }
         self.govern_or_report(key);
+        self.settle_or_report();
     }
 
     /// Why rules that select the workload are not in force, if so. A node that enforces nothing at all says so elsewhere.
@@ -73,10 +80,8 @@ impl Index {
     }
 
     fn is_selected(&self, governed: &Governed) -> bool {
-        self.policies
-            .values()
-            .filter(|held| super::is_enabled(&self.settings, held.policy.id.kind))
-            .any(|held| ruleset::select(&held.policy, &governed.workload))
+        let mut selecting = governed.selecting.iter();
+        selecting.any(|policy| super::is_enabled(&self.settings, policy.id.kind))
     }
 
     /// Forgets the container of this id if `over` says that the life that is known of it has ended.
@@ -86,11 +91,18 @@ impl Index {
         if !known.is_some_and(over) {
             return;
         }
-        self.workloads.remove(&key);
+        let ended = self.workloads.remove(&key).and_then(|governed| governed.container);
+        // Another container may have the control group by now.
+        if let Some(Container { cgroup, .. }) = ended
+            && self.cgroups.get(&cgroup) == Some(&key)
+        {
+            self.cgroups.remove(&cgroup);
+        }
         self.identities.retire(&key);
         if let Err(error) = self.backend.remove(&key) {
             warn!("container {id} ended: {}", chain(&error));
         }
+        self.settle_or_report();
     }
 
     /// Forgets containers of which nothing is left, though nobody told of their end: their start may have failed.
@@ -110,10 +122,8 @@ impl Index {
 
     /// The container in whose control group, or in one below it, this one is.
     pub(crate) fn container_of(&self, cgroup: &Path) -> Option<&str> {
-        let containers = self.workloads.values().filter_map(|governed| governed.container.as_ref());
-        let holding = containers.filter(|container| cgroup.starts_with(&container.cgroup));
-        let nearest = holding.max_by_key(|container| container.cgroup.as_os_str().len());
-        nearest.map(|container| container.id.as_str())
+        let key = cgroup.ancestors().find_map(|group| self.cgroups.get(group))?;
+        Some(&key.0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is in force, for those who ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
@@ -39,12 +39,11 @@ impl Index {
         let workloads = self.workloads.values().map(|governed| WorkloadOverview {
             host: governed.placement == enforce::Placement::Host,
             name: governed.workload.name.clone(),
-            policies: self
-                .policies
-                .values()
-                .filter(|held| is_enabled(&self.settings, held.policy.id.kind))
-                .filter(|held| ruleset::select(&held.policy, &governed.workload))
-                .map(|held| held.policy.id.name.clone())
+            policies: governed
+                .selecting
+                .iter()
+                .filter(|policy| is_enabled(&self.settings, policy.id.kind))
+                .map(|policy| policy.id.name.clone())
                 .collect(),
         });
         Overview {
@@ -93,7 +92,7 @@ impl Index {
                 }
             }
             if let Some(problem) = &governed.problem
-                && ruleset::select(&held.policy, &governed.workload)
+                && governed.selecting.iter().any(|policy| Arc::ptr_eq(policy, &held.policy))
             {
                 notes.insert(format!("not enforced in {}: {problem}", governed.workload.name));
             }

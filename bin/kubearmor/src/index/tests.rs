@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod keeping;
+mod many;
 mod telling;
 mod workloads;
 
@@ -30,6 +31,7 @@ struct Asked {
     visible: BTreeMap<String, Visibility>,
     window: Duration,
     applied: usize,
+    settled: usize,
     taken_over: usize,
     /// Rule sets with a rule of this policy are refused.
     refuse: Option<String>,
@@ -75,6 +77,11 @@ impl Enforcer for FakeEnforcer {
         asked.rules.insert(key.to_string(), Arc::clone(rules));
         let reason = asked.not_expressed.clone();
         Ok(reason.map(|reason| NotExpressed { rule: 0, reason }).into_iter().collect())
+    }
+
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        self.asked().settled += 1;
+        Ok(())
     }
 
     fn observe(&mut self, key: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
