@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Events, NotExpressed, Placement, Repair, Repairs, WorkloadKey,
+    bpf::BpfEnforcer,
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -26,11 +27,23 @@ pub(crate) trait Backend: Enforcer {
     /// What the kernel could not hand over since the programs were loaded.
     fn lost(&self) -> Lost;
 
+    /// So much of what was lost is in the accounts: the next run of the agent need not count it.
+    fn note_accounted(&mut self, lost: Lost);
+
+    /// Compares what is in the kernel with what should be there, and puts it right.
+    fn compare(&mut self) -> Vec<Repair>;
+
+    /// What was put right since the start.
+    fn repairs(&self) -> Repairs;
+
+    /// Ends enforcement on purpose, and leaves nothing behind that would outlast the agent.
+    fn let_go(&mut self) -> Result<(), String>;
+
     /// Repeats of a log within this time are counted in the next one.
-    fn merge_logs(&self, window: Duration);
+    fn merge_logs(&mut self, window: Duration);
 
     /// Whether objects that cannot be followed to the root are permitted.
-    fn permit_unresolved(&self, permit: bool);
+    fn permit_unresolved(&mut self, permit: bool);
 
     /// Keeps what is the agent's own from containers. Returns what could not be, and why.
     fn protect(&mut self, own: &[PathBuf]) -> Vec<String>;
@@ -43,7 +56,7 @@ pub(crate) trait Backend: Enforcer {
 
 impl Backend for BpfEnforcer {
     fn take_over(&mut self) -> Result<(), String> {
-        Self::take_over(self).map_err(|error| error.to_string())
+        Self::take_over(self).map_err(|error| chain(&error))
     }
 
     fn lost(&self) -> Lost {
@@ -51,11 +64,27 @@ impl Backend for BpfEnforcer {
         Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn note_accounted(&mut self, lost: Lost) {
+        Self::note_accounted(self, lost.alerts);
+    }
+
+    fn compare(&mut self) -> Vec<Repair> {
+        Self::compare(self)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Self::repairs(self).clone()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Self::let_go(self).map_err(|error| chain(&error))
+    }
+
+    fn merge_logs(&mut self, window: Duration) {
         Self::merge_logs(self, window);
     }
 
-    fn permit_unresolved(&self, permit: bool) {
+    fn permit_unresolved(&mut self, permit: bool) {
         Self::permit_unresolved(self, permit);
     }
 
@@ -105,9 +134,23 @@ impl Backend for NoEnforcer {
         Lost::default()
     }
 
-    fn merge_logs(&self, _: Duration) {}
+    fn note_accounted(&mut self, _: Lost) {}
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn compare(&mut self) -> Vec<Repair> {
+        Vec::new()
+    }
+
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn merge_logs(&mut self, _: Duration) {}
+
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()

@@ -7,14 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use enforce::{Event, Events, WorkloadKey};
-use feed::Feed;
+use enforce::{Event, Events, Gap, News, WorkloadKey};
+use feed::{Feed, Level};
 use telemetry::{
     Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject,
 };
 
+use tracing::{info, warn};
+
 use crate::{backend::Lost, identities::Identities, processes::Processes};
 
+/// What clients have to come back after the agent has gone, before they miss what was raised meanwhile.
+const RETURN: Duration = Duration::from_secs(10);
+/// How often it is looked whether one has.
+const LOOKOUT: Duration = Duration::from_millis(100);
 /// How often what has ended is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -50,6 +56,16 @@ impl Accounts {
         books.reporter.lost_logs(&nobody, total.logs.saturating_sub(before.logs));
     }
 
+    /// Accounts for what of the time without an agent cannot be told.
+    fn gap(&self, gap: &Gap) {
+        self.reporter(|reporter| {
+            for (workload, count) in &gap.changed {
+                reporter.lost(&workload.0, *count);
+            }
+            reporter.lost(&Arc::from(""), gap.ended + gap.ring_full + gap.unreadable);
+        });
+    }
+
     fn reporter<T>(&self, ask: impl FnOnce(&mut Reporter) -> T) -> T {
         ask(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).reporter)
     }
@@ -65,9 +81,15 @@ pub(crate) fn start(
     thread::Builder::new().name("events".to_owned()).spawn(move || {
         let mut sink = ToFeed(feed);
         let mut kept = Instant::now();
+        let mut wait = Some(Instant::now());
         loop {
-            match events.recv_timeout(HOUSEKEEPING) {
-                Ok(event) => report(&accounts, &identities, &event, &mut sink),
+            if wait.is_some_and(|since| sink.0.is_heard() || since.elapsed() >= RETURN) {
+                wait = None;
+                events.want_earlier();
+            }
+            match events.recv_timeout(wait.map_or(HOUSEKEEPING, |_| LOOKOUT)) {
+                Ok(News::Event(event)) => report(&accounts, &identities, &event, &mut sink),
+                Ok(News::Gap(gap)) => close(&accounts, &gap, &sink.0),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -99,6 +121,21 @@ fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mu
         rules: event.rules.as_deref(),
     };
     accounts.reporter(|reporter| reporter.report(occurrence, subject, sink));
+}
+
+/// What could be told of the time without an agent has been told.
+fn close(accounts: &Accounts, gap: &Gap, feed: &Feed) {
+    accounts.gap(gap);
+    if gap.is_empty() {
+        return;
+    }
+    if gap.lost() == 0 && gap.unknown.is_empty() {
+        info!("{gap}");
+        feed.publish_message(Level::Info, gap.to_string());
+    } else {
+        warn!("{gap}");
+        feed.publish_message(Level::Warn, gap.to_string());
+    }
 }
 
 struct ToFeed(Feed);

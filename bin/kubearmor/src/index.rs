@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
+use enforce::{EnforceError, NotExpressed, Placement, Repair, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
@@ -23,7 +23,7 @@ use workload::{Container, RootPlace, WorkloadEvent};
 
 pub(crate) use self::writer::{Gone, IndexHandle, start};
 use crate::{
-    backend::{Backend, chain},
+    backend::{Backend, Lost, chain},
     filesystem::LinkSource,
     identities::Identities,
     store::{Store, StoreError},
@@ -260,6 +260,19 @@ impl Index {
             self.govern_or_report(&key);
             self.observe(&key);
         }
+    }
+
+    /// Compares what is in the kernel with what should be there. Returns what was put right or could not be, and what the
+    /// kernel could not hand over, which the caller is to account for.
+    pub(crate) fn compare(&mut self) -> (Vec<Repair>, Lost) {
+        let lost = self.backend.lost();
+        self.backend.note_accounted(lost);
+        (self.backend.compare(), lost)
+    }
+
+    /// Ends enforcement on purpose.
+    pub(crate) fn let_go(&mut self) -> Result<(), String> {
+        self.backend.let_go()
     }
 
     /// Keeps what is the agent's own from containers.

@@ -2,29 +2,37 @@
 
 mod demands;
 mod directory;
+mod forward;
+mod handover;
 mod slots;
+mod told;
 
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, mpsc},
     thread,
     time::Duration,
 };
 
 use ruleset::{HardLinked, RuleSet};
 use sensor::{
-    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
-    Sensor, Then,
+    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Repair,
+    RepairKind, Sensor, Standing,
 };
-use wire::{RecordKind, Visibility};
+use wire::Visibility;
 
-use self::{demands::demands, directory::Directory, slots::SlotNumbers};
+use self::{
+    demands::demands,
+    directory::Directory,
+    forward::Forwarder,
+    handover::{Handover, Known},
+    slots::SlotNumbers,
+};
 use crate::{
-    EnforceError, Enforcer, Event, Events, NotExpressed, Placement, WorkloadKey,
-    events::{Sender, channel},
+    EnforceError, Enforcer, Events, NotExpressed, Placement, Repairs, WorkloadKey, events::channel,
 };
 
 /// Enforces by programs on the kernel's security hooks.
@@ -38,6 +46,9 @@ pub struct BpfEnforcer {
     /// Somebody has a file open that rules have denied since.
     has_old_files: bool,
     directory: Arc<RwLock<Directory>>,
+    /// To the thread that reads the rings; `None` once it was told.
+    earlier: Option<mpsc::Sender<Handover>>,
+    repairs: Repairs,
 }
 
 #[derive(Debug)]
@@ -46,6 +57,8 @@ struct Placed {
     generation: u32,
     cgroups: Vec<u64>,
     rules: Option<Arc<RuleSet>>,
+    /// Where the image of these rules is, and its number.
+    image: Option<(Region, u32)>,
     visible: Visibility,
 }
 
@@ -62,16 +75,18 @@ impl BpfEnforcer {
     /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
     /// force until [`BpfEnforcer::take_over`].
     pub fn start(options: &Options) -> Result<(Self, Events), LoadError> {
-        let sensor = Sensor::load(options)?;
-        sensor.number_calls(&demands::call_numbers());
+        let mut sensor = Sensor::load(options)?;
+        sensor.number_calls(demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
         let (sender, events) = channel();
         let reader = sensor.reader().map_err(LoadError::Rings)?;
-        let known = Arc::clone(&directory);
+        let (earlier, handover) = mpsc::channel();
+        let handover = options.bpffs.is_some().then_some(handover);
+        let mut forwarder = Forwarder::new(Arc::clone(&directory), sender, handover);
         thread::Builder::new()
             .name("kernel-rings".to_owned())
             .spawn(move || {
-                let ended = reader.run(|ring, bytes| forward(&known, &sender, ring, bytes));
+                let ended = reader.run(&mut forwarder);
                 if let Err(error) = ended {
                     tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
                 }
@@ -85,6 +100,8 @@ impl BpfEnforcer {
             next_image: 1,
             has_old_files: false,
             directory,
+            earlier: Some(earlier),
+            repairs: Repairs::default(),
         };
         Ok((enforcer, events))
     }
@@ -99,7 +116,7 @@ impl BpfEnforcer {
     }
 
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.
-    pub fn merge_logs(&self, window: Duration) {
+    pub fn merge_logs(&mut self, window: Duration) {
         self.sensor.merge_logs(window);
     }
 
@@ -109,7 +126,7 @@ impl BpfEnforcer {
     }
 
     /// Objects that cannot be followed to the root are permitted from here on, or denied.
-    pub fn permit_unresolved(&self, permit: bool) {
+    pub fn permit_unresolved(&mut self, permit: bool) {
         self.sensor.permit_unresolved(permit);
     }
 
@@ -121,10 +138,87 @@ impl BpfEnforcer {
         }
     }
 
-    /// Removes what an earlier run of the agent left in the kernel. To be called when all known workloads have their
-    /// rules again.
-    pub fn take_over(&self) -> Result<(), PinError> {
-        self.sensor.retire_earlier_runs()
+    /// Removes what an earlier run of the agent left in force. To be called when all known workloads have their rules
+    /// again. What it reported and nobody has read comes as news, once [`Events::want_earlier`] was called.
+    pub fn take_over(&mut self) -> Result<(), PinError> {
+        let retired = self.sensor.retire_earlier_runs()?;
+        let mut handover = Handover {
+            left: retired.left,
+            unreadable: retired.unreadable,
+            attached_at: self.sensor.attached_at(),
+            ..Handover::default()
+        };
+        for (workload, placed) in &self.placed {
+            let seal = placed.image.and_then(|(region, _)| self.sensor.seal(region).cloned());
+            let known =
+                Known { workload: workload.clone(), rules: placed.rules.clone().zip(seal) };
+            if &*workload.0 == WorkloadKey::HOST {
+                handover.host = Some(known.clone());
+            }
+            handover.workloads.extend(placed.cgroups.iter().map(|id| (*id, known.clone())));
+        }
+        if let Some(earlier) = self.earlier.take() {
+            // Fails where nobody reads the rings, which was told.
+            let _ = earlier.send(handover);
+        }
+        Ok(())
+    }
+
+    /// Ends enforcement on purpose: takes all programs and pins of this run away.
+    pub fn let_go(&mut self) -> Result<(), PinError> {
+        self.sensor.let_go()
+    }
+
+    /// Compares what is in the kernel with what should be there, and puts it right. Of images some more words are looked
+    /// at each time.
+    pub fn compare(&mut self) -> Vec<Repair> {
+        let mut repairs = self.sensor.compare();
+        let standing = |placed: &Placed| Standing {
+            generation: placed.generation,
+            image: placed.image,
+            visible: placed.visible,
+        };
+        let named = self.placed.values().map(|placed| (placed.slot, standing(placed))).collect();
+        repairs.extend(self.sensor.compare_slots(&named));
+        let life = |placed: &Placed| (placed.slot, placed.generation);
+        let cgroups = self
+            .placed
+            .values()
+            .flat_map(|placed| placed.cgroups.iter().map(|id| (*id, life(placed))));
+        repairs.extend(self.sensor.compare_cgroups(&cgroups.collect()));
+        for image in self.images.values() {
+            repairs.extend(self.sensor.compare_aliases(image.number, &image.aliases));
+        }
+        for base in self.sensor.compare_images() {
+            repairs.push(self.mend(base));
+        }
+        self.repairs.count(&repairs);
+        repairs
+    }
+
+    fn mend(&mut self, base: u32) -> Repair {
+        let damaged = self.images.iter().find(|(_, image)| image.region.base == base);
+        let Some((rules, image)) = damaged else {
+            let unknown = Err("nobody knows its rules");
+            return Repair::tried(RepairKind::Image, format!("the image at {base}"), unknown);
+        };
+        let what = format!("image {} was changed", image.number);
+        let mended = match compiled(rules) {
+            Ok(image) if self.sensor.mend_image(base, &image.words) => Ok(()),
+            Ok(_) => Err("its rules make another image now".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        Repair::tried(RepairKind::Image, what, mended)
+    }
+
+    /// What was repaired since the start.
+    pub fn repairs(&self) -> &Repairs {
+        &self.repairs
+    }
+
+    /// Notes for the next run that so many of the alerts which found the ring full are in the accounts.
+    pub fn note_accounted(&mut self, lost_alerts: u64) {
+        self.sensor.note_accounted(lost_alerts);
     }
 
     /// The image of a rule set, compiled and written unless another workload uses it already.
@@ -139,7 +233,7 @@ impl BpfEnforcer {
         }
         let too_large =
             |reason: String| EnforceError::TooLarge { workload: workload.clone(), reason };
-        let compiled = compile::compile(rules).map_err(|error| too_large(error.to_string()))?;
+        let compiled = compiled(rules).map_err(|error| too_large(error.to_string()))?;
         let region = self
             .sensor
             .write_image(&compiled.words)
@@ -277,6 +371,7 @@ impl Enforcer for BpfEnforcer {
                     generation,
                     cgroups: Vec::new(),
                     rules: None,
+                    image: None,
                     visible: Visibility::empty(),
                 },
             );
@@ -308,8 +403,10 @@ impl Enforcer for BpfEnforcer {
         }
         self.sensor.set_image(slot, image);
         let now = image.is_some().then(|| Arc::clone(rules));
-        let before =
-            self.placed.get_mut(workload).and_then(|p| std::mem::replace(&mut p.rules, now));
+        let before = self.placed.get_mut(workload).and_then(|placed| {
+            placed.image = image;
+            std::mem::replace(&mut placed.rules, now)
+        });
         if let Some(before) = before {
             self.release(&before);
         }
@@ -357,6 +454,27 @@ impl Enforcer for BpfEnforcer {
     }
 }
 
+/// The image of a rule set as it is written, with the names of its rules behind it.
+fn compiled(rules: &RuleSet) -> Result<compile::Image, compile::CompileError> {
+    let mut image = compile::compile(rules)?;
+    image.words.extend(names_of(rules));
+    Ok(image)
+}
+
+/// Two words behind an image, which no program looks at: what its rules are called and say. To the next run rules of
+/// other names are other rules, though they decide alike.
+fn names_of(rules: &RuleSet) -> [u32; 2] {
+    // FNV-1a, which is the same in all versions of the agent.
+    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    for rule in &rules.rules {
+        for byte in format!("{:?}", rule.origin).bytes() {
+            sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
+    [half(sum), half(sum >> 32)]
+}
+
 /// The objects that rules mean by the names of the image and that have further hard links.
 fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
     let mut known: BTreeMap<(u32, u64), Alias> = BTreeMap::new();
@@ -391,27 +509,4 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
         }
     }
     Ok(ids)
-}
-
-fn forward(directory: &RwLock<Directory>, events: &Sender, ring: Ring, bytes: &[u8]) -> Then {
-    if ring == Ring::Logs && !events.has_room_for_log() {
-        return Then::Later;
-    }
-    let record = match wire::Record::decode(bytes) {
-        Ok(record) => record,
-        Err(error) => {
-            tracing::warn!(%error, ?ring, "a record of the kernel could not be read");
-            return Then::Next;
-        }
-    };
-    let (workload, rules) = {
-        let directory = directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (directory.workload(record.slot, record.generation), directory.rules(record.image))
-    };
-    let Some(workload) = workload else {
-        tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
-        return Then::Next;
-    };
-    let rules = if record.kind == RecordKind::Alert { rules } else { None };
-    events.send(Event { workload, record, rules })
 }

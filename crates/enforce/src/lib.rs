@@ -2,13 +2,18 @@
 
 pub mod bpf;
 mod events;
+mod gap;
+mod repairs;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use ruleset::{RuleId, RuleSet};
 use wire::Visibility;
 
-pub use events::Events;
+pub use events::{Events, News};
+pub use gap::Gap;
+pub use repairs::Repairs;
+pub use sensor::{Repair, RepairKind};
 
 /// Names one workload for as long as it lives: a container's full id, or `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

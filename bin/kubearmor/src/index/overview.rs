@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use enforce::Repairs;
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
 
@@ -17,6 +18,8 @@ pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
     pub(crate) lost: Lost,
+    /// What was put right in the kernel.
+    pub(crate) repairs: Repairs,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,7 @@ impl Index {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
             lost: self.backend.lost(),
+            repairs: self.backend.repairs(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use enforce::Enforcer;
+use enforce::{Enforcer, Repair, Repairs};
 use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
 
@@ -31,6 +31,9 @@ struct Asked {
     window: Duration,
     applied: usize,
     taken_over: usize,
+    /// What the next comparison finds.
+    damaged: Vec<Repair>,
+    accounted: Lost,
     /// Rule sets with a rule of this policy are refused.
     refuse: Option<String>,
     /// Of the first rule of any set.
@@ -95,14 +98,31 @@ impl Backend for FakeEnforcer {
     }
 
     fn lost(&self) -> Lost {
-        Lost::default()
+        Lost { alerts: 3, logs: 0 }
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn note_accounted(&mut self, lost: Lost) {
+        self.asked().accounted = lost;
+    }
+
+    fn compare(&mut self) -> Vec<Repair> {
+        std::mem::take(&mut self.asked().damaged)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        self.asked().rules.clear();
+        Ok(())
+    }
+
+    fn merge_logs(&mut self, window: Duration) {
         self.asked().window = window;
     }
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()

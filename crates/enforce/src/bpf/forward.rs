@@ -1,0 +1,103 @@
+//! The kernel's messages on their way to the agent: each meets its workload and the rules that decided. Those that
+//! earlier runs have left come when theirs are in force no more and somebody wants them.
+
+use std::{
+    mem,
+    sync::{Arc, PoisonError, RwLock, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+
+use sensor::{Ring, Then, Witness};
+use wire::{Record, RecordKind};
+
+use super::{directory::Directory, handover::Handover, told::Told};
+use crate::{Event, events::Sender};
+
+/// The kernel detaches programs within a moment, unless somebody else holds them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the thread that reads the rings does with their messages.
+#[derive(Debug)]
+pub(super) struct Forwarder {
+    directory: Arc<RwLock<Directory>>,
+    events: Sender,
+    earlier: Phase,
+    told: Told,
+}
+
+/// How far earlier runs have gone.
+#[derive(Debug)]
+enum Phase {
+    /// They may be in force beside ours.
+    InForce(Receiver<Handover>),
+    /// Their links are gone.
+    Ending(Handover, Instant),
+    /// They report nothing any more, but of what they have reported ours may not all have been seen.
+    Ended(Handover),
+    /// All that ours reported besides is known.
+    Left(Handover),
+    Gone,
+}
+
+impl Forwarder {
+    /// `earlier` tells when our rules are in force; `None`: there never was an earlier run.
+    pub(super) fn new(
+        directory: Arc<RwLock<Directory>>,
+        events: Sender,
+        earlier: Option<Receiver<Handover>>,
+    ) -> Self {
+        let earlier = earlier.map_or(Phase::Gone, Phase::InForce);
+        Self { directory, events, earlier, told: Told::default() }
+    }
+}
+
+impl Witness for Forwarder {
+    fn see(&mut self, ring: Ring, message: &[u8]) -> Then {
+        if ring == Ring::Logs && !self.events.has_room_for_log() {
+            return Then::Later;
+        }
+        let record = match Record::decode(message) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(%error, ?ring, "a record of the kernel could not be read");
+                return Then::Next;
+            }
+        };
+        let (workload, rules) = {
+            let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+            (directory.workload(record.slot, record.generation), directory.rules(record.image))
+        };
+        let Some(workload) = workload else {
+            tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
+            return Then::Next;
+        };
+        if matches!(self.earlier, Phase::InForce(_) | Phase::Ending(..) | Phase::Ended(_)) {
+            self.told.note(&record);
+        }
+        let rules = if record.kind == RecordKind::Alert { rules } else { None };
+        self.events.send(Event { workload, record, rules })
+    }
+
+    fn seen_all(&mut self) -> Then {
+        self.earlier = match mem::replace(&mut self.earlier, Phase::Gone) {
+            Phase::InForce(news) => match news.try_recv() {
+                Ok(handover) => Phase::Ending(handover, Instant::now()),
+                Err(_) => Phase::InForce(news),
+            },
+            Phase::Ending(handover, since) => {
+                if handover.is_over() || since.elapsed() > PATIENCE {
+                    Phase::Ended(handover)
+                } else {
+                    Phase::Ending(handover, since)
+                }
+            }
+            Phase::Ended(handover) => Phase::Left(handover),
+            Phase::Left(handover) if self.events.wants_earlier() => {
+                let told = mem::take(&mut self.told);
+                return handover.tell(told, &self.events);
+            }
+            same @ (Phase::Left(_) | Phase::Gone) => same,
+        };
+        Then::Next
+    }
+}
