@@ -1,7 +1,7 @@
 //! What is in the kernel is compared with what should be there, again and again, and what differs is told.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -64,17 +64,24 @@ impl Comparison {
 fn news(repairs: &[Repair], failing: &mut BTreeSet<String>) -> Vec<(Level, String)> {
     let mut told = Vec::new();
     let mut fails = BTreeSet::new();
-    for repair in repairs {
-        let what = &repair.what;
-        let Some(reason) = &repair.failed else {
-            told.push((Level::Warn, format!("repaired in the kernel ({}): {what}", repair.kind.name())));
+    let mut repaired: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Repair { kind, what, failed } in repairs {
+        let Some(reason) = failed else {
+            repaired.entry(kind.name()).or_default().push(what);
             continue;
         };
-        let text = format!("not repaired in the kernel ({}): {what}: {reason}", repair.kind.name());
+        let text = format!("not repaired in the kernel ({}): {what}: {reason}", kind.name());
         if !failing.contains(&text) {
             told.push((Level::Error, text.clone()));
         }
         fails.insert(text);
+    }
+    for (kind, what) in repaired {
+        let mut text = format!("repaired in the kernel ({kind}): {}", what[0]);
+        if what.len() > 1 {
+            text = format!("{text}, and {} more", what.len() - 1);
+        }
+        told.push((Level::Warn, text));
     }
     *failing = fails;
     told
@@ -91,16 +98,23 @@ mod tests {
         let mut failing = BTreeSet::new();
         let bad = Repair::tried(RepairKind::Link, "`egress` was detached", Err("no"));
         let good = Repair::done(RepairKind::Pin, "the pin was gone");
-        let told = news(&[bad.clone(), good], &mut failing);
-        assert_eq!(told, [
-            (
-                Level::Error,
-                "not repaired in the kernel (link): `egress` was detached: no".to_owned()
-            ),
-            (Level::Warn, "repaired in the kernel (pin): the pin was gone".to_owned()),
-        ]);
+        let told = news(&[good.clone(), bad.clone()], &mut failing);
+        assert_eq!(
+            told,
+            [
+                (
+                    Level::Error,
+                    "not repaired in the kernel (link): `egress` was detached: no".to_owned()
+                ),
+                (Level::Warn, "repaired in the kernel (pin): the pin was gone".to_owned()),
+            ]
+        );
         assert_eq!(news(std::slice::from_ref(&bad), &mut failing), []);
         assert_eq!(news(&[], &mut failing), []);
         assert_eq!(news(&[bad], &mut failing).len(), 1, "it went and came again");
+        let many = [good.clone(), good.clone(), good];
+        let told = news(&many, &mut failing);
+        let text = "repaired in the kernel (pin): the pin was gone, and 2 more";
+        assert_eq!(told, [(Level::Warn, text.to_owned())]);
     }
 }

@@ -30,9 +30,10 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
     });
     let config = config.context("the configuration cannot be read")?;
     // Held until all is done, so that no agent begins anew meanwhile.
-    let (ended, _claim) = end_agent(&config.run_dir)?;
-    let detached = sensor::detach_all(&config.bpf_fs_path, LET_GO)
-        .context("rules may still be in force")?;
+    let (ended, claim) = end_agent(&config.run_dir)?;
+    let detached =
+        sensor::detach_all(&config.bpf_fs_path, LET_GO).context("rules may still be in force")?;
+    claim.leave();
     println!("{}", Said { ended, detached });
     ensure!(
         detached.held == 0,
@@ -43,14 +44,13 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
 }
 
 /// Has the running agent detach its programs and end. Returns its number, and the claim that it had.
-fn end_agent(run_dir: &Path) -> anyhow::Result<(Option<u32>, Option<Instance>)> {
+fn end_agent(run_dir: &Path) -> anyhow::Result<(Option<u32>, Instance)> {
     let mut asked = None;
     let since = Instant::now();
     loop {
         let pid = match Instance::claim(run_dir) {
-            Ok(claim) => return Ok((asked, Some(claim))),
+            Ok(claim) => return Ok((asked, claim)),
             Err(InstanceError::Second { pid, .. }) => pid.parse().ok(),
-            Err(InstanceError::File { .. }) if !run_dir.exists() => return Ok((asked, None)),
             Err(problem) => return Err(problem.into()),
         };
         if let Some(pid) = pid.filter(|pid| asked != Some(*pid))
@@ -100,9 +100,9 @@ mod tests {
     #[test]
     fn without_an_agent_nobody_is_ended() {
         let directory = tempfile::tempdir().unwrap();
-        let (ended, claim) = end_agent(directory.path()).unwrap();
+        let (ended, _claim) = end_agent(directory.path()).unwrap();
         assert_eq!(ended, None);
-        assert!(claim.is_some(), "no agent can start until it is given back");
+        // No agent can start until the claim is given back.
         assert!(matches!(Instance::claim(directory.path()), Err(InstanceError::Second { .. })));
     }
 

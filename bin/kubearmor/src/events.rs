@@ -17,9 +17,7 @@ use tracing::{info, warn};
 
 use crate::{backend::Lost, identities::Identities, processes::Processes};
 
-/// What clients have to come back after the agent has gone, before they miss what was raised meanwhile.
-const RETURN: Duration = Duration::from_secs(10);
-/// How often it is looked whether one has.
+/// How often it is looked whether a client has come back that should hear of the time without an agent.
 const LOOKOUT: Duration = Duration::from_millis(100);
 /// How often what has ended is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -81,15 +79,17 @@ pub(crate) fn start(
     thread::Builder::new().name("events".to_owned()).spawn(move || {
         let mut sink = ToFeed(feed);
         let mut kept = Instant::now();
-        let mut wait = Some(Instant::now());
+        let mut gap_open = true;
         loop {
-            if wait.is_some_and(|since| sink.0.is_heard() || since.elapsed() >= RETURN) {
-                wait = None;
+            if gap_open && sink.0.is_heard() {
                 events.want_earlier();
             }
-            match events.recv_timeout(wait.map_or(HOUSEKEEPING, |_| LOOKOUT)) {
+            match events.recv_timeout(if gap_open { LOOKOUT } else { HOUSEKEEPING }) {
                 Ok(News::Event(event)) => report(&accounts, &identities, &event, &mut sink),
-                Ok(News::Gap(gap)) => close(&accounts, &gap, &sink.0),
+                Ok(News::Gap(gap)) => {
+                    gap_open = false;
+                    close(&accounts, &gap, &sink.0);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -150,8 +150,7 @@ impl BpfEnforcer {
         };
         for (workload, placed) in &self.placed {
             let seal = placed.image.and_then(|(region, _)| self.sensor.seal(region).cloned());
-            let known =
-                Known { workload: workload.clone(), rules: placed.rules.clone().zip(seal) };
+            let known = Known { workload: workload.clone(), rules: placed.rules.clone().zip(seal) };
             if &*workload.0 == WorkloadKey::HOST {
                 handover.host = Some(known.clone());
             }
@@ -509,4 +508,33 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
         }
     }
     Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_other_names_are_other_images_though_they_decide_alike() {
+        let rules = |policy: &str| {
+            let text = format!(
+                "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {{name: {policy}}}\n\
+                 spec: {{selector: {{}}, file: {{matchPaths: [{{path: /a}}]}}, action: Block}}\n"
+            );
+            let parsed = policy::parse(&text, "test");
+            let workload = ruleset::Workload {
+                kind: ruleset::WorkloadKind::Container,
+                name: "web".into(),
+                namespace: "default".into(),
+                labels: BTreeMap::new(),
+            };
+            let links = ruleset::Links::default();
+            ruleset::build(&parsed.policies, &workload, ruleset::Postures::default(), &links)
+        };
+        let image = |policy: &str| compiled(&rules(policy)).unwrap().words;
+        assert!(!rules("a").rules.is_empty());
+        assert_eq!(image("a"), image("a"));
+        assert_ne!(image("a"), image("b"));
+        assert_eq!(image("a").len(), image("b").len());
+    }
 }

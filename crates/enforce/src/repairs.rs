@@ -34,10 +34,10 @@ mod tests {
             Repair::done(RepairKind::Pin, "b"),
             Repair::tried(RepairKind::Link, "c", Err("no")),
         ]);
-        assert_eq!(repairs.counts().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [(
-            RepairKind::Pin,
-            2
-        )]);
+        assert_eq!(
+            repairs.counts().filter(|(_, count)| *count > 0).collect::<Vec<_>>(),
+            [(RepairKind::Pin, 2)]
+        );
         assert_eq!(repairs.counts().count(), RepairKind::ALL.len());
     }
 }

@@ -46,12 +46,7 @@ pub(crate) struct Arena {
 
 impl Arena {
     pub(crate) fn new(memory: Mapping) -> Self {
-        Self {
-            memory,
-            regions: Regions::new(ARENA_WORDS),
-            written: BTreeMap::new(),
-            next: (0, 0),
-        }
+        Self { memory, regions: Regions::new(ARENA_WORDS), written: BTreeMap::new(), next: (0, 0) }
     }
 
     /// Copies an image in. Nobody reads it until a slot points at it.

@@ -145,9 +145,9 @@ impl OnDemand {
 
 /// A control group takes the links to it along, and anyone who holds such a link may take it off.
 fn is_detached(link: &Link) -> bool {
-    link.info().is_ok_and(
-        |link| matches!(link.info, LinkTypeInfo::Cgroup(CgroupLinkInfo { cgroup_id: 0, .. })),
-    )
+    link.info().is_ok_and(|link| {
+        matches!(link.info, LinkTypeInfo::Cgroup(CgroupLinkInfo { cgroup_id: 0, .. }))
+    })
 }
 
 fn attach(program: &ProgramMut<'_>) -> Result<Link, libbpf_rs::Error> {

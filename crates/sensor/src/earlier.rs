@@ -179,7 +179,10 @@ impl Earlier {
 
     /// Shows what nobody has read, some at a time: the programs that were started first, then the alerts. What was shown
     /// is shown to nobody again.
-    pub fn read(&self, sink: &mut impl FnMut(Ring, &[u8]) -> Then) -> Result<Then, libbpf_rs::Error> {
+    pub fn read(
+        &self,
+        sink: &mut impl FnMut(Ring, &[u8]) -> Then,
+    ) -> Result<Then, libbpf_rs::Error> {
         for (ring, map) in [(Ring::Programs, &self.programs), (Ring::Alerts, &self.alerts)] {
             if show_all(ring, map, sink)? == Then::End {
                 return Ok(Then::End);

@@ -10,9 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use compile::layout::RULE_NONE;
-use enforce::{
-    Enforcer as _, Event, Events, News, Placement, WorkloadKey, bpf::BpfEnforcer,
-};
+use enforce::{Enforcer as _, Event, Events, News, Placement, WorkloadKey, bpf::BpfEnforcer};
 use law::{Deed, Request};
 use policy::{Action, Kind, PathObject, Place};
 use ruleset::{Class, DecidedBy, Object, Origin, PathSet, Rule, RuleSet, Tier};

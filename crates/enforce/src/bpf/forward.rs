@@ -16,6 +16,9 @@ use crate::{Event, events::Sender};
 /// The kernel detaches programs within a moment, unless somebody else holds them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What clients have to come back after the agent has gone, before they miss what was raised meanwhile.
+const RETURN: Duration = Duration::from_secs(10);
+
 /// What the thread that reads the rings does with their messages.
 #[derive(Debug)]
 pub(super) struct Forwarder {
@@ -35,7 +38,7 @@ enum Phase {
     /// They report nothing any more, but of what they have reported ours may not all have been seen.
     Ended(Handover),
     /// All that ours reported besides is known.
-    Left(Handover),
+    Left(Handover, Instant),
     Gone,
 }
 
@@ -91,13 +94,73 @@ impl Witness for Forwarder {
                     Phase::Ending(handover, since)
                 }
             }
-            Phase::Ended(handover) => Phase::Left(handover),
-            Phase::Left(handover) if self.events.wants_earlier() => {
+            Phase::Ended(handover) => Phase::Left(handover, Instant::now()),
+            Phase::Left(handover, since)
+                if self.events.wants_earlier() || since.elapsed() > RETURN =>
+            {
                 let told = mem::take(&mut self.told);
                 return handover.tell(told, &self.events);
             }
-            same @ (Phase::Left(_) | Phase::Gone) => same,
+            same @ (Phase::Left(..) | Phase::Gone) => same,
         };
         Then::Next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::{News, WorkloadKey, events::channel};
+
+    fn alert() -> Vec<u8> {
+        let mut bytes = vec![0; wire::HEAD_SIZE];
+        for (at, number) in [(0, wire::VERSION), (2, 1), (4, 2), (40, 3), (44, 1)] {
+            bytes[at..at + 2].copy_from_slice(&number.to_ne_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_account_of_the_gap_comes_when_it_is_wanted_and_once() {
+        let directory = Arc::<RwLock<Directory>>::default();
+        let (sender, events) = channel();
+        let (over, earlier) = mpsc::channel();
+        let mut forwarder = Forwarder::new(Arc::clone(&directory), sender, Some(earlier));
+        let next = || events.recv_timeout(Duration::ZERO);
+        directory.write().unwrap().slot_taken(3, 1, &WorkloadKey("web".into()));
+        assert_eq!(forwarder.see(Ring::Alerts, &alert()), Then::Next);
+        assert!(matches!(next(), Ok(News::Event(event)) if &*event.workload.0 == "web"));
+        over.send(Handover::default()).unwrap();
+        for _ in 0..4 {
+            assert_eq!(forwarder.seen_all(), Then::Next);
+        }
+        assert!(next().is_err(), "nobody wanted it");
+        events.want_earlier();
+        assert_eq!(forwarder.seen_all(), Then::Next);
+        assert!(matches!(next(), Ok(News::Gap(gap)) if gap.is_empty()));
+        assert_eq!(forwarder.seen_all(), Then::Next);
+        assert!(next().is_err());
+    }
+
+    #[test]
+    fn what_an_earlier_run_may_report_as_well_is_kept_in_mind_until_it_cannot() {
+        let directory = Arc::<RwLock<Directory>>::default();
+        let (sender, _events) = channel();
+        let (over, earlier) = mpsc::channel();
+        let mut forwarder = Forwarder::new(Arc::clone(&directory), sender, Some(earlier));
+        directory.write().unwrap().slot_taken(3, 1, &WorkloadKey("web".into()));
+        let record = Record::decode(&alert()).unwrap();
+        forwarder.see(Ring::Alerts, &alert());
+        over.send(Handover::default()).unwrap();
+        for _ in 0..3 {
+            forwarder.seen_all();
+        }
+        forwarder.see(Ring::Alerts, &alert());
+        assert_eq!(
+            (forwarder.told.has_been(&record), forwarder.told.has_been(&record)),
+            (true, false)
+        );
     }
 }
