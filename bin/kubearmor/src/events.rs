@@ -48,10 +48,14 @@ impl Accounts {
     /// Accounts for what the kernel could not hand over; `total` are its counters. They do not tell whose it was.
     pub(crate) fn lost_in_kernel(&self, total: Lost) {
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut books.lost_in_kernel, total);
+        let before = books.lost_in_kernel;
+        // Several ask for the counters, and who asked first may come last.
+        let total =
+            Lost { alerts: total.alerts.max(before.alerts), logs: total.logs.max(before.logs) };
+        books.lost_in_kernel = total;
         let nobody = Arc::from("");
-        books.reporter.lost(&nobody, total.alerts.saturating_sub(before.alerts));
-        books.reporter.lost_logs(&nobody, total.logs.saturating_sub(before.logs));
+        books.reporter.lost(&nobody, total.alerts - before.alerts);
+        books.reporter.lost_logs(&nobody, total.logs - before.logs);
     }
 
     /// Accounts for what of the time without an agent cannot be told.
@@ -147,5 +151,39 @@ impl Sink for ToFeed {
 
     fn log(&mut self, log: Log) -> Delivery {
         self.0.publish_log(log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        let limit = telemetry::Limit::default();
+        Accounts::new(Node::default(), "TEST", Settings { limit })
+    }
+
+    fn lost(accounts: &Accounts) -> u64 {
+        accounts.lines().iter().map(|line| line.counts.lost).sum()
+    }
+
+    #[test]
+    fn what_the_kernel_lost_is_counted_once_whoever_asks() {
+        let accounts = accounts();
+        for alerts in [3, 7, 5, 7] {
+            accounts.lost_in_kernel(Lost { alerts, logs: 0 });
+        }
+        assert_eq!(lost(&accounts), 7);
+    }
+
+    #[test]
+    fn what_of_a_gap_is_lost_is_in_the_accounts() {
+        let accounts = accounts();
+        let web = WorkloadKey("web".into());
+        let gap = Gap { reported: 9, ended: 1, ring_full: 2, ..Gap::default() };
+        accounts.gap(&Gap { changed: [(web, 4)].into(), ..gap });
+        assert_eq!(lost(&accounts), 7);
+        let of_web = accounts.lines().into_iter().find(|line| &*line.key.workload == "web");
+        assert_eq!(of_web.unwrap().counts.generated, 4);
     }
 }
