@@ -1,14 +1,16 @@
 //! The BPF-LSM backend: workloads become slots, rule sets become images, equal rule sets share one image.
 
+mod compare;
 mod demands;
 mod directory;
 mod forward;
 mod handover;
+mod images;
 mod slots;
 mod told;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -17,18 +19,16 @@ use std::{
     time::Duration,
 };
 
-use ruleset::{HardLinked, RuleSet};
-use sensor::{
-    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Repair,
-    RepairKind, Sensor, Standing,
-};
+use ruleset::RuleSet;
+use sensor::{Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Sensor};
 use wire::Visibility;
 
 use self::{
     demands::demands,
     directory::Directory,
     forward::Forwarder,
-    handover::{Handover, Known},
+    handover::Handover,
+    images::{aliases, compiled},
     slots::SlotNumbers,
 };
 use crate::{
@@ -138,81 +138,9 @@ impl BpfEnforcer {
         }
     }
 
-    /// Removes what an earlier run of the agent left in force. To be called when all known workloads have their rules
-    /// again. What it reported and nobody has read comes as news, once [`Events::want_earlier`] was called.
-    pub fn take_over(&mut self) -> Result<(), PinError> {
-        let retired = self.sensor.retire_earlier_runs()?;
-        let mut handover = Handover {
-            left: retired.left,
-            unreadable: retired.unreadable,
-            attached_at: self.sensor.attached_at(),
-            ..Handover::default()
-        };
-        for (workload, placed) in &self.placed {
-            let seal = placed.image.and_then(|(region, _)| self.sensor.seal(region).cloned());
-            let known = Known { workload: workload.clone(), rules: placed.rules.clone().zip(seal) };
-            if &*workload.0 == WorkloadKey::HOST {
-                handover.host = Some(known.clone());
-            }
-            handover.workloads.extend(placed.cgroups.iter().map(|id| (*id, known.clone())));
-        }
-        if let Some(earlier) = self.earlier.take() {
-            // Fails where nobody reads the rings, which was told.
-            let _ = earlier.send(handover);
-        }
-        Ok(())
-    }
-
     /// Ends enforcement on purpose: takes all programs and pins of this run away.
     pub fn let_go(&mut self) -> Result<(), PinError> {
         self.sensor.let_go()
-    }
-
-    /// Compares what is in the kernel with what should be there, and puts it right. Of images some more words are looked
-    /// at each time.
-    pub fn compare(&mut self) -> Vec<Repair> {
-        let mut repairs = self.sensor.compare();
-        let standing = |placed: &Placed| Standing {
-            generation: placed.generation,
-            image: placed.image,
-            visible: placed.visible,
-        };
-        let named = self.placed.values().map(|placed| (placed.slot, standing(placed))).collect();
-        repairs.extend(self.sensor.compare_slots(&named));
-        let life = |placed: &Placed| (placed.slot, placed.generation);
-        let cgroups = self
-            .placed
-            .values()
-            .flat_map(|placed| placed.cgroups.iter().map(|id| (*id, life(placed))));
-        repairs.extend(self.sensor.compare_cgroups(&cgroups.collect()));
-        for image in self.images.values() {
-            repairs.extend(self.sensor.compare_aliases(image.number, &image.aliases));
-        }
-        for base in self.sensor.compare_images() {
-            repairs.push(self.mend(base));
-        }
-        self.repairs.count(&repairs);
-        repairs
-    }
-
-    fn mend(&mut self, base: u32) -> Repair {
-        let damaged = self.images.iter().find(|(_, image)| image.region.base == base);
-        let Some((rules, image)) = damaged else {
-            let unknown = Err("nobody knows its rules");
-            return Repair::tried(RepairKind::Image, format!("the image at {base}"), unknown);
-        };
-        let what = format!("image {} was changed", image.number);
-        let mended = match compiled(rules) {
-            Ok(image) if self.sensor.mend_image(base, &image.words) => Ok(()),
-            Ok(_) => Err("its rules make another image now".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        Repair::tried(RepairKind::Image, what, mended)
-    }
-
-    /// What was repaired since the start.
-    pub fn repairs(&self) -> &Repairs {
-        &self.repairs
     }
 
     /// Notes for the next run that so many of the alerts which found the ring full are in the accounts.
@@ -453,44 +381,6 @@ impl Enforcer for BpfEnforcer {
     }
 }
 
-/// The image of a rule set as it is written, with the names of its rules behind it.
-fn compiled(rules: &RuleSet) -> Result<compile::Image, compile::CompileError> {
-    let mut image = compile::compile(rules)?;
-    image.words.extend(names_of(rules));
-    Ok(image)
-}
-
-/// Two words behind an image, which no program looks at: what its rules are called and say. To the next run rules of
-/// other names are other rules, though they decide alike.
-fn names_of(rules: &RuleSet) -> [u32; 2] {
-    // FNV-1a, which is the same in all versions of the agent.
-    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-    for rule in &rules.rules {
-        for byte in format!("{:?}", rule.origin).bytes() {
-            sum = (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
-    [half(sum), half(sum >> 32)]
-}
-
-/// The objects that rules mean by the names of the image and that have further hard links.
-fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
-    let mut known: BTreeMap<(u32, u64), Alias> = BTreeMap::new();
-    for linked in &rules.hard_linked {
-        let HardLinked { device, inode, path } = linked;
-        let unknown = Alias { device: *device, inode: *inode, rows: [0; ALIAS_ROWS] };
-        let alias = known.entry((*device, *inode)).or_insert(unknown);
-        let row = image.row(path);
-        if let Some(kept) = alias.rows.iter_mut().find(|kept| **kept == 0 || **kept == row) {
-            *kept = row;
-        } else {
-            tracing::warn!(path, "rules mean more names of this file than are compared");
-        }
-    }
-    known.into_values().collect()
-}
-
 /// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
 fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
     let mut ids = vec![fs::metadata(cgroup)?.ino()];
@@ -508,33 +398,4 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
         }
     }
     Ok(ids)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_of_other_names_are_other_images_though_they_decide_alike() {
-        let rules = |policy: &str| {
-            let text = format!(
-                "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {{name: {policy}}}\n\
-                 spec: {{selector: {{}}, file: {{matchPaths: [{{path: /a}}]}}, action: Block}}\n"
-            );
-            let parsed = policy::parse(&text, "test");
-            let workload = ruleset::Workload {
-                kind: ruleset::WorkloadKind::Container,
-                name: "web".into(),
-                namespace: "default".into(),
-                labels: BTreeMap::new(),
-            };
-            let links = ruleset::Links::default();
-            ruleset::build(&parsed.policies, &workload, ruleset::Postures::default(), &links)
-        };
-        let image = |policy: &str| compiled(&rules(policy)).unwrap().words;
-        assert!(!rules("a").rules.is_empty());
-        assert_eq!(image("a"), image("a"));
-        assert_ne!(image("a"), image("b"));
-        assert_eq!(image("a").len(), image("b").len());
-    }
 }

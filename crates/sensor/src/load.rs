@@ -1,32 +1,31 @@
 //! The loaded programs: attached, pinned, and steered through their maps.
 
 mod compare;
+mod runs;
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{io::Read as _, path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
 use rustix::time::ClockId;
 use wire::Visibility;
 
+use self::runs::pin;
 use crate::{
     aliases::{self, Alias},
     arena::{ARENA_WORDS, Arena, ArenaFull, Region},
     demand::{Demand, OnDemand, is_on_demand, missing},
-    earlier::{Earlier, LEFT},
+    earlier::LEFT,
     observers::{Observers, observes},
     own::{Marks, Mounts},
-    pins::{self, PinError, PinnedRuns},
+    pins::{PinError, PinnedRuns},
     programs::{Maps, Programs},
     rings::Reader,
     seal::Seal,
     settings::Wanted,
     shared::{CallNumbers, Calls, Counters, Mapping, SLOTS, Settings, Slot},
 };
+
+pub use self::{compare::Standing, runs::Retired};
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
 const REQUIRED: [&str; 2] = ["exec", "identity"];
@@ -89,17 +88,6 @@ pub struct Loaded {
     /// Groups of programs that the kernel refused, with its reason.
     pub missing: Vec<(String, String)>,
 }
-
-/// What became of earlier runs.
-#[derive(Debug, Default)]
-pub struct Retired {
-    /// What they left that somebody should read.
-    pub left: Vec<Earlier>,
-    /// Why it cannot be read, one text for each run.
-    pub unreadable: Vec<String>,
-}
-
-pub use compare::Standing;
 
 /// The loaded programs and everything that steers them.
 #[derive(Debug)]
@@ -435,40 +423,6 @@ impl Sensor {
     pub fn attached_at(&self) -> u64 {
         self.attached_at
     }
-
-    /// Takes away what earlier runs of the agent left in force. To be called once our own rules are.
-    pub fn retire_earlier_runs(&self) -> Result<Retired, PinError> {
-        let Some((runs, own)) = &self.pins else { return Ok(Retired::default()) };
-        let labels = self.left.iter().find(|(name, _)| *name == "labels");
-        let mut retired = Retired::default();
-        for run in runs.others(own.as_deref())? {
-            let left = labels.map(|(_, labels)| Earlier::open(&run, labels));
-            match left {
-                Some(Ok(left)) => {
-                    pins::let_go(&run)?;
-                    retired.left.push(left);
-                }
-                other => {
-                    if let Some(Err(error)) = other {
-                        retired.unreadable.push(format!("{}: {}", run.display(), chain(&error)));
-                    }
-                    pins::forget(&run)?;
-                }
-            }
-        }
-        Ok(retired)
-    }
-
-    /// Ends enforcement on purpose: detaches all programs, and removes the pins of this run.
-    pub fn let_go(&mut self) -> Result<(), PinError> {
-        self.links.clear();
-        self.on_demand = OnDemand::default();
-        self.observers = Observers::default();
-        match self.pins.take() {
-            Some((_, Some(own))) => pins::forget(&own),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Goes over all tasks twice, so that a child is found which was being forked the first time.
@@ -478,29 +432,6 @@ fn walk_twice(iterator: &Link) -> Result<(), libbpf_rs::Error> {
         Iter::new(iterator)?.read_to_end(&mut nothing).map_err(libbpf_rs::Error::from)?;
     }
     Ok(())
-}
-
-fn pin(
-    runs: &PinnedRuns,
-    links: &mut [(String, Link)],
-    left: &mut [(&'static str, MapHandle)],
-) -> Result<PathBuf, LoadError> {
-    let failed = |object: &str| {
-        let object = object.to_owned();
-        move |source| LoadError::PinObject { object, source }
-    };
-    let own = runs.begin()?;
-    for (program, link) in links {
-        link.pin(own.join(&*program)).map_err(failed(program))?;
-    }
-    for (name, map) in left {
-        map.pin(pin_of_map(&own, name)).map_err(failed(name))?;
-    }
-    Ok(own)
-}
-
-fn pin_of_map(run: &Path, map: &str) -> PathBuf {
-    run.join("maps").join(map)
 }
 
 /// Nanoseconds.

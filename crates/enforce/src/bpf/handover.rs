@@ -9,10 +9,10 @@ use std::{
 };
 
 use ruleset::RuleSet;
-use sensor::{Earlier, Life, Ring, Seal, Then};
+use sensor::{Earlier, Life, PinError, Ring, Seal, Then};
 use wire::{Operation, RULE_SELF, Record, RecordKind, flag};
 
-use super::told::Told;
+use super::{BpfEnforcer, told::Told};
 use crate::{Event, Gap, WorkloadKey, events::Sender};
 
 /// What is known when our rules are in force.
@@ -56,6 +56,33 @@ impl Handover {
             }
         }
         events.send_gap(gap)
+    }
+}
+
+impl BpfEnforcer {
+    /// Removes what an earlier run of the agent left in force. To be called when all known workloads have their rules
+    /// again. What it reported and nobody has read comes as news, once [`Events::want_earlier`] was called.
+    pub fn take_over(&mut self) -> Result<(), PinError> {
+        let retired = self.sensor.retire_earlier_runs()?;
+        let mut handover = Handover {
+            left: retired.left,
+            unreadable: retired.unreadable,
+            attached_at: self.sensor.attached_at(),
+            ..Handover::default()
+        };
+        for (workload, placed) in &self.placed {
+            let seal = placed.image.and_then(|(region, _)| self.sensor.seal(region).cloned());
+            let known = Known { workload: workload.clone(), rules: placed.rules.clone().zip(seal) };
+            if &*workload.0 == WorkloadKey::HOST {
+                handover.host = Some(known.clone());
+            }
+            handover.workloads.extend(placed.cgroups.iter().map(|id| (*id, known.clone())));
+        }
+        if let Some(earlier) = self.earlier.take() {
+            // Fails where nobody reads the rings, which was told.
+            let _ = earlier.send(handover);
+        }
+        Ok(())
     }
 }
 

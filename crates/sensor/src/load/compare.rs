@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use libbpf_rs::{MapCore as _, MapFlags};
 use wire::Visibility;
 
-use super::{Sensor, pin_of_map};
+use super::{Sensor, runs::pin_of_map};
 use crate::{
     aliases::{self, Alias},
     arena::Region,

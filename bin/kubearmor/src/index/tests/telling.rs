@@ -73,3 +73,14 @@ fn calls_whose_path_no_hook_shows_are_told_before_any_workload_is_there() {
     let states: Vec<_> = overview.policies.iter().map(|policy| policy.state).collect();
     assert_eq!(states, ["Enforced", "Partial", "NotEnforced"]);
 }
+
+#[test]
+fn what_a_comparison_found_is_told_and_what_was_lost_is_noted_for_the_next_agent() {
+    let mut node = Fixture::new();
+    let repair = Repair::done(enforce::RepairKind::Pin, "the pin was gone");
+    node.enforcer.asked().damaged = vec![repair.clone()];
+    let lost = Lost { alerts: 3, logs: 0 };
+    assert_eq!(node.index.compare(), (vec![repair], lost));
+    assert_eq!(node.enforcer.asked().accounted, lost);
+    assert_eq!(node.index.compare(), (Vec::new(), lost));
+}
