@@ -13,7 +13,7 @@ use tracing::{error, warn};
 
 use crate::{
     events::Accounts,
-    index::{Gone, IndexHandle},
+    index::{Gone, Index, IndexHandle},
 };
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl Comparison {
 
     /// Compares once.
     pub(crate) async fn now(&self) -> Result<(), Gone> {
-        let (repairs, lost) = self.index.call(|index| index.compare()).await?;
+        let (repairs, lost) = self.index.call(Index::compare).await?;
         self.accounts.lost_in_kernel(lost);
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         for (level, text) in news(&repairs, &mut failing) {
