@@ -17,7 +17,8 @@ use workload::WorkloadEvent;
 use crate::{
     arrivals::{self, Arrivals},
     backend::{self, Chosen},
-    config::{Config, Sources},
+    comparison::Comparison,
+    config::{Config, OnAgentLoss, Sources},
     events::{self, Accounts},
     filesystem::RootFilesystems,
     identities::Identities,
@@ -39,8 +40,17 @@ const LAST_WORDS: Duration = Duration::from_millis(1500);
 /// What tasks have to end after that.
 const LAST_TASKS: Duration = Duration::from_millis(500);
 
+/// How the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Rules stay in force, unless `onAgentLoss` says otherwise.
+    Ordered,
+    /// Nothing is in force any more, as somebody wanted it.
+    Detached,
+}
+
 /// Runs the agent until it is told to end. Fails only if nothing useful can run.
-pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
+pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     let debug = sources.environment.get("DEBUG").is_some_and(|value| value == "true");
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
@@ -65,7 +75,7 @@ fn log_to_stderr(debug: bool) {
         .init();
 }
 
-async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
+async fn serve(sources: Sources, config: Config) -> anyhow::Result<End> {
     let instance = Arc::new(Instance::claim(&config.run_dir)?);
     let store = Store::open(&config.state_dir)?;
     for unsupported in config.not_there_yet() {
@@ -125,6 +135,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     restore::restore(&mut index)?;
     let index = index::start(index)?;
 
+    let comparison = Comparison::new(index.clone(), feed.clone());
+    let comparison = Arc::new(comparison);
     let reloader = Arc::new(Reloader {
         sources,
         config: Mutex::new(config.clone()),
@@ -132,6 +144,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         accounts: Arc::clone(&accounts),
         sinks: sinks.clone(),
         instance: Arc::clone(&instance),
+        comparison: Arc::clone(&comparison),
     });
     instance.in_force(&config)?;
     follow_files(&reloader, &config);
@@ -160,6 +173,8 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
     tokio::spawn(ways::tell(arrivals.ways.follow(), config.clone(), capabilities, enforcing));
 
+    let comparing = tokio::spawn(comparison.go_on());
+
     let readiness = tokio::spawn({
         let instance = Arc::clone(&instance);
         async move {
@@ -173,8 +188,15 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         }
     });
 
-    until_told_to_end(&reloader).await?;
-    info!("ending; rules stay in force");
+    let how = until_told_to_end(&reloader).await?;
+    comparing.abort();
+    match how {
+        End::Ordered if config.on_agent_loss == OnAgentLoss::Keep => {
+            info!("ending; rules stay in force");
+        }
+        End::Ordered => info!("ending; rules end as well, as `onAgentLoss: open` says"),
+        End::Detached => detach(&reloader.index, &feed).await,
+    }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.abort();
     // Nobody may be listening: the ports may never have been ours.
@@ -187,7 +209,17 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     } else {
         info!("ended");
     }
-    Ok(())
+    Ok(how)
+}
+
+/// Ends enforcement on purpose, and says so to everyone who listens.
+async fn detach(index: &IndexHandle, feed: &Feed) {
+    let text = match index.call(Index::let_go).await {
+        Ok(Err(problem)) => format!("detached on purpose, but pins may be left: {problem}"),
+        Ok(Ok(())) | Err(_) => "detached on purpose: nothing is enforced any more".to_owned(),
+    };
+    warn!("{text}");
+    feed.publish_message(Level::Warn, text);
 }
 
 /// From here on each event goes to the sinks as well. What people should know of them is a message like others.
@@ -206,18 +238,20 @@ async fn start_sinks(feed: &Feed, config: &Config) -> Sinks {
 }
 
 /// Reloads as often as it is asked to; returns at the signal to end.
-async fn until_told_to_end(reloader: &Arc<Reloader>) -> anyhow::Result<()> {
+async fn until_told_to_end(reloader: &Arc<Reloader>) -> anyhow::Result<End> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut detach = signal(SignalKind::user_defined2())?;
     loop {
         tokio::select! {
             _ = hang_up.recv() => {
                 reloader.reload().await;
                 reloader.follow_policies().await;
             }
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(End::Ordered),
+            _ = interrupt.recv() => return Ok(End::Ordered),
+            _ = detach.recv() => return Ok(End::Detached),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, Losses, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Events, Losses, NotExpressed, Placement, Repair, Repairs, WorkloadKey,
+    bpf::BpfEnforcer,
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -16,11 +17,20 @@ pub(crate) trait Backend: Enforcer {
     /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
     fn take_over(&mut self) -> Result<(), String>;
 
+    /// Compares what is in the kernel with what should be there, and puts it right.
+    fn compare(&mut self) -> Vec<Repair>;
+
+    /// What was put right since the start.
+    fn repairs(&self) -> Repairs;
+
+    /// Ends enforcement on purpose, and leaves nothing behind that would outlast the agent.
+    fn let_go(&mut self) -> Result<(), String>;
+
     /// Repeats of a log within this time are counted in the next one.
-    fn merge_logs(&self, window: Duration);
+    fn merge_logs(&mut self, window: Duration);
 
     /// Whether objects that cannot be followed to the root are permitted.
-    fn permit_unresolved(&self, permit: bool);
+    fn permit_unresolved(&mut self, permit: bool);
 
     /// Keeps what is the agent's own from containers. Returns what could not be, and why.
     fn protect(&mut self, own: &[PathBuf]) -> Vec<String>;
@@ -33,14 +43,26 @@ pub(crate) trait Backend: Enforcer {
 
 impl Backend for BpfEnforcer {
     fn take_over(&mut self) -> Result<(), String> {
-        Self::take_over(self).map_err(|error| error.to_string())
+        Self::take_over(self).map_err(|error| chain(&error))
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn compare(&mut self) -> Vec<Repair> {
+        Self::compare(self)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Self::repairs(self).clone()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Self::let_go(self).map_err(|error| chain(&error))
+    }
+
+    fn merge_logs(&mut self, window: Duration) {
         Self::merge_logs(self, window);
     }
 
-    fn permit_unresolved(&self, permit: bool) {
+    fn permit_unresolved(&mut self, permit: bool) {
         Self::permit_unresolved(self, permit);
     }
 
@@ -86,9 +108,21 @@ impl Backend for NoEnforcer {
         Ok(())
     }
 
-    fn merge_logs(&self, _: Duration) {}
+    fn compare(&mut self) -> Vec<Repair> {
+        Vec::new()
+    }
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn merge_logs(&mut self, _: Duration) {}
+
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()

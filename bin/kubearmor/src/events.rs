@@ -7,14 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use enforce::{Event, Events, Losses, Lost, WorkloadKey};
+use enforce::{Event, Events, Gap, Losses, Lost, News, WorkloadKey};
 use feed::{Feed, Level};
 use telemetry::{
     Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject, Suppressed,
 };
+use tracing::{info, warn};
 
 use crate::{identities::Identities, processes::Processes};
 
+/// How often it is looked whether a client has come back that should hear of the time without an agent.
+const LOOKOUT: Duration = Duration::from_millis(100);
 /// How often what has ended is forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,16 @@ impl Accounts {
         std::mem::take(&mut self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Accounts for what of the time without an agent cannot be told.
+    fn gap(&self, gap: &Gap) {
+        self.reporter(|reporter| {
+            for (workload, count) in &gap.changed {
+                reporter.lost(&workload.0, *count);
+            }
+            reporter.lost(&Arc::from(""), gap.ended + gap.ring_full + gap.unreadable);
+        });
+    }
+
     fn reporter<T>(&self, ask: impl FnOnce(&mut Reporter) -> T) -> T {
         ask(&mut self.reporter.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -81,9 +94,17 @@ pub(crate) fn start(
     thread::Builder::new().name("events".to_owned()).spawn(move || {
         let mut sink = ToFeed(feed);
         let mut kept = Instant::now();
+        let mut gap_open = true;
         loop {
-            match events.recv_timeout(HOUSEKEEPING) {
-                Ok(event) => report(&accounts, &identities, &event, &mut sink),
+            if gap_open && sink.0.is_heard() {
+                events.want_earlier();
+            }
+            match events.recv_timeout(if gap_open { LOOKOUT } else { HOUSEKEEPING }) {
+                Ok(News::Event(event)) => report(&accounts, &identities, &event, &mut sink),
+                Ok(News::Gap(gap)) => {
+                    gap_open = false;
+                    close(&accounts, &gap, &sink.0);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -158,6 +179,21 @@ fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mu
     accounts.reporter(|reporter| reporter.report(occurrence, subject, sink));
 }
 
+/// What could be told of the time without an agent has been told.
+fn close(accounts: &Accounts, gap: &Gap, feed: &Feed) {
+    accounts.gap(gap);
+    if gap.is_empty() {
+        return;
+    }
+    if gap.lost() == 0 && gap.unknown.is_empty() {
+        info!("{gap}");
+        feed.publish_message(Level::Info, gap.to_string());
+    } else {
+        warn!("{gap}");
+        feed.publish_message(Level::Warn, gap.to_string());
+    }
+}
+
 struct ToFeed(Feed);
 
 impl Sink for ToFeed {
@@ -167,5 +203,30 @@ impl Sink for ToFeed {
 
     fn log(&mut self, log: Log) -> Delivery {
         self.0.publish_log(log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        let limit = telemetry::Limit::default();
+        Accounts::new(Node::default(), "TEST", Settings { limit }, None)
+    }
+
+    fn lost(accounts: &Accounts) -> u64 {
+        accounts.lines().iter().map(|line| line.counts.lost).sum()
+    }
+
+    #[test]
+    fn what_of_a_gap_is_lost_is_in_the_accounts() {
+        let accounts = accounts();
+        let web = WorkloadKey("web".into());
+        let gap = Gap { reported: 9, ended: 1, ring_full: 2, ..Gap::default() };
+        accounts.gap(&Gap { changed: [(web, 4)].into(), ..gap });
+        assert_eq!(lost(&accounts), 7);
+        let of_web = accounts.lines().into_iter().find(|line| &*line.key.workload == "web");
+        assert_eq!(of_web.unwrap().counts.generated, 4);
     }
 }

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
+use enforce::{EnforceError, NotExpressed, Placement, Repair, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
@@ -273,6 +273,16 @@ impl Index {
             self.observe(key);
         }
         self.settle_or_report();
+    }
+
+    /// Compares what is in the kernel with what should be there. Returns what was put right or could not be.
+    pub(crate) fn compare(&mut self) -> Vec<Repair> {
+        self.backend.compare()
+    }
+
+    /// Ends enforcement on purpose.
+    pub(crate) fn let_go(&mut self) -> Result<(), String> {
+        self.backend.let_go()
     }
 
     /// Keeps what is the agent's own from containers.

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::{
+    comparison::Comparison,
     config::{Config, Sources, Verdict},
     events::Accounts,
     index::{IndexHandle, Settings},
@@ -27,6 +28,7 @@ pub(crate) struct Reloader {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) sinks: Sinks,
     pub(crate) instance: Arc<Instance>,
+    pub(crate) comparison: Arc<Comparison>,
 }
 
 impl Reloader {
@@ -57,6 +59,10 @@ impl Reloader {
         // A changed file may be another file of the same name.
         let own = own_places(&config, self.sources.file.as_deref());
         if self.index.call(move |index| index.protect(&own)).await.is_err() {
+            return;
+        }
+        // Whoever suspects that something is not in force need not wait for the next comparison.
+        if self.comparison.now().await.is_err() {
             return;
         }
         // Written even if nothing changed: whoever asked for the reload waits for it.

@@ -1,30 +1,38 @@
 //! The BPF-LSM backend: workloads become slots, rule sets become images, equal rule sets share one image.
 
+mod compare;
 mod demands;
 mod directory;
+mod forward;
+mod handover;
+mod images;
 mod slots;
+mod told;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use ruleset::{HardLinked, RuleSet};
-use sensor::{
-    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
-    Sensor, Tallies, Then,
-};
-use wire::{RecordKind, Visibility};
+use ruleset::RuleSet;
+use sensor::{Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Sensor};
+use wire::Visibility;
 
-use self::{demands::demands, directory::Directory, slots::SlotNumbers};
+use self::{
+    demands::demands,
+    directory::Directory,
+    forward::Forwarder,
+    handover::Handover,
+    images::{aliases, compiled},
+    slots::SlotNumbers,
+};
 use crate::{
-    EnforceError, Enforcer, Event, Events, NotExpressed, Placement, WorkloadKey,
-    events::{Sender, channel},
+    EnforceError, Enforcer, Events, NotExpressed, Placement, Repairs, WorkloadKey, events::channel,
     losses::Losses,
 };
 
@@ -48,6 +56,9 @@ pub struct BpfEnforcer {
     unsettled: bool,
     directory: Arc<RwLock<Directory>>,
     losses: Losses,
+    /// To the thread that reads the rings; `None` once it was told.
+    earlier: Option<mpsc::Sender<Handover>>,
+    repairs: Repairs,
 }
 
 #[derive(Debug)]
@@ -56,6 +67,8 @@ struct Placed {
     generation: u32,
     cgroups: Vec<u64>,
     rules: Option<Arc<RuleSet>>,
+    /// Where the image of these rules is, and its number.
+    image: Option<(Region, u32)>,
     visible: Visibility,
 }
 
@@ -72,18 +85,20 @@ impl BpfEnforcer {
     /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
     /// force until [`BpfEnforcer::take_over`].
     pub fn start(options: &Options) -> Result<(Self, Events), LoadError> {
-        let sensor = Sensor::load(options)?;
-        sensor.number_calls(&demands::call_numbers());
+        let mut sensor = Sensor::load(options)?;
+        sensor.number_calls(demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
         let losses = Losses::new(sensor.tallies());
         let (sender, events) = channel();
-        let tallies = sensor.tallies();
         let reader = sensor.reader().map_err(LoadError::Rings)?;
-        let known = Arc::clone(&directory);
+        let (earlier, handover) = mpsc::channel();
+        let handover = options.bpffs.is_some().then_some(handover);
+        let mut forwarder =
+            Forwarder::new(Arc::clone(&directory), sensor.tallies(), sender, handover);
         thread::Builder::new()
             .name("kernel-rings".to_owned())
             .spawn(move || {
-                let ended = reader.run(|ring, bytes| forward(&known, &tallies, &sender, ring, bytes));
+                let ended = reader.run(&mut forwarder);
                 if let Err(error) = ended {
                     tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
                 }
@@ -102,6 +117,8 @@ impl BpfEnforcer {
             unsettled: false,
             directory,
             losses,
+            earlier: Some(earlier),
+            repairs: Repairs::default(),
         };
         Ok((enforcer, events))
     }
@@ -121,7 +138,7 @@ impl BpfEnforcer {
     }
 
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.
-    pub fn merge_logs(&self, window: Duration) {
+    pub fn merge_logs(&mut self, window: Duration) {
         self.sensor.merge_logs(window);
     }
 
@@ -131,7 +148,7 @@ impl BpfEnforcer {
     }
 
     /// Objects that cannot be followed to the root are permitted from here on, or denied.
-    pub fn permit_unresolved(&self, permit: bool) {
+    pub fn permit_unresolved(&mut self, permit: bool) {
         self.sensor.permit_unresolved(permit);
     }
 
@@ -155,10 +172,9 @@ impl BpfEnforcer {
         }
     }
 
-    /// Removes what an earlier run of the agent left in the kernel. To be called when all known workloads have their
-    /// rules again.
-    pub fn take_over(&self) -> Result<(), PinError> {
-        self.sensor.retire_earlier_runs()
+    /// Ends enforcement on purpose: takes all programs and pins of this run away.
+    pub fn let_go(&mut self) -> Result<(), PinError> {
+        self.sensor.let_go()
     }
 
     /// The image of a rule set, compiled and written unless another workload uses it already.
@@ -173,7 +189,7 @@ impl BpfEnforcer {
         }
         let too_large =
             |reason: String| EnforceError::TooLarge { workload: workload.clone(), reason };
-        let compiled = compile::compile(rules).map_err(|error| too_large(error.to_string()))?;
+        let compiled = compiled(rules).map_err(|error| too_large(error.to_string()))?;
         let region = self
             .sensor
             .write_image(&compiled.words)
@@ -324,6 +340,7 @@ impl Enforcer for BpfEnforcer {
                     generation,
                     cgroups: Vec::new(),
                     rules: None,
+                    image: None,
                     visible: Visibility::empty(),
                 },
             );
@@ -355,8 +372,10 @@ impl Enforcer for BpfEnforcer {
         }
         self.sensor.set_image(slot, image);
         let now = image.is_some().then(|| Arc::clone(rules));
-        let before =
-            self.placed.get_mut(workload).and_then(|p| std::mem::replace(&mut p.rules, now));
+        let before = self.placed.get_mut(workload).and_then(|placed| {
+            placed.image = image;
+            std::mem::replace(&mut placed.rules, now)
+        });
         if let Some(before) = before {
             self.release(&before);
         }
@@ -409,23 +428,6 @@ impl Enforcer for BpfEnforcer {
     }
 }
 
-/// The objects that rules mean by the names of the image and that have further hard links.
-fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
-    let mut known: BTreeMap<(u32, u64), Alias> = BTreeMap::new();
-    for linked in &rules.hard_linked {
-        let HardLinked { device, inode, path } = linked;
-        let unknown = Alias { device: *device, inode: *inode, rows: [0; ALIAS_ROWS] };
-        let alias = known.entry((*device, *inode)).or_insert(unknown);
-        let row = image.row(path);
-        if let Some(kept) = alias.rows.iter_mut().find(|kept| **kept == 0 || **kept == row) {
-            *kept = row;
-        } else {
-            tracing::warn!(path, "rules mean more names of this file than are compared");
-        }
-    }
-    known.into_values().collect()
-}
-
 /// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
 fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
     let mut ids = vec![fs::metadata(cgroup)?.ino()];
@@ -443,39 +445,4 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
         }
     }
     Ok(ids)
-}
-
-fn forward(
-    directory: &RwLock<Directory>,
-    tallies: &Tallies,
-    events: &Sender,
-    ring: Ring,
-    bytes: &[u8],
-) -> Then {
-    if ring == Ring::Logs && !events.has_room_for_log() {
-        return Then::Later;
-    }
-    let record = match wire::Record::decode(bytes) {
-        Ok(record) => record,
-        Err(error) => {
-            tracing::warn!(%error, ?ring, "a record of the kernel could not be read");
-            return Then::Next;
-        }
-    };
-    let (workload, rules) = {
-        let directory = directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        (directory.workload(record.slot, record.generation), directory.rules(record.image))
-    };
-    let slot = record.slot;
-    let then = if let Some(workload) = workload {
-        let rules = if record.kind == RecordKind::Alert { rules } else { None };
-        events.send(Event { workload, record, rules })
-    } else {
-        tracing::warn!(slot, "a record of a workload that is long gone");
-        Then::Next
-    };
-    if ring == Ring::Alerts {
-        tallies.alert_read(slot);
-    }
-    then
 }

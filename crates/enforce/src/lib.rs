@@ -2,16 +2,20 @@
 
 pub mod bpf;
 mod events;
+mod gap;
 mod losses;
+mod repairs;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use ruleset::{RuleId, RuleSet};
 use wire::Visibility;
 
-pub use events::Events;
+pub use events::{Events, News};
+pub use gap::Gap;
 pub use losses::Losses;
-pub use sensor::Lost;
+pub use repairs::Repairs;
+pub use sensor::{Lost, Repair, RepairKind};
 
 /// Names one workload for as long as it lives: a container's full id, or `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

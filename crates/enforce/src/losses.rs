@@ -20,6 +20,8 @@ struct Ledger<L> {
     seen: HashMap<u32, Lost>,
     /// Of workloads that have left their slots.
     left: Vec<(WorkloadKey, Lost)>,
+    /// Alerts that were handed out.
+    taken: u64,
 }
 
 impl std::fmt::Debug for Losses {
@@ -52,6 +54,11 @@ impl Losses {
         self.ledger().take()
     }
 
+    /// How many alerts have been told of as lost, all in all.
+    pub(crate) fn taken_alerts(&self) -> u64 {
+        self.ledger().taken
+    }
+
     fn ledger(&self) -> MutexGuard<'_, Ledger<Box<dyn Fn(u32) -> Lost + Send>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,7 +66,7 @@ impl Losses {
 
 impl<L: Fn(u32) -> Lost> Ledger<L> {
     fn new(lost: L) -> Self {
-        Self { lost, tenants: HashMap::new(), seen: HashMap::new(), left: Vec::new() }
+        Self { lost, tenants: HashMap::new(), seen: HashMap::new(), left: Vec::new(), taken: 0 }
     }
 
     fn taken(&mut self, slot: u32, workload: &WorkloadKey) {
@@ -85,6 +92,7 @@ impl<L: Fn(u32) -> Lost> Ledger<L> {
                 all.push((workload, lost));
             }
         }
+        self.taken += all.iter().map(|(_, lost)| lost.alerts).sum::<u64>();
         all
     }
 
@@ -126,5 +134,6 @@ mod tests {
         ledger.taken(1, &key("b"));
         kernel.borrow_mut().insert(1, alerts(12));
         assert_eq!(ledger.take(), [(key("a"), alerts(1)), (key("b"), alerts(3))]);
+        assert_eq!(ledger.taken, 6);
     }
 }

@@ -128,6 +128,11 @@ impl Feed {
         let _ = self.0.messages.publish(&message);
     }
 
+    /// Whether a client listens to alerts now.
+    pub fn is_heard(&self) -> bool {
+        self.0.alerts.any()
+    }
+
     /// Alerts, logs and lines of the log file that someone missed, each counted per listener.
     pub fn dropped(&self) -> u64 {
         let lines = self.0.lines.get().map_or(0, LineWriter::dropped);

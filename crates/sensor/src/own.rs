@@ -1,7 +1,7 @@
 //! What is the agent's own, as `bpf/include/own.h` protects it: numbers of inodes, devices, maps and links.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
@@ -125,9 +125,36 @@ impl Marks {
             }
         }
         for key in before.0.keys().filter(|key| !self.0.contains_key(key)) {
-            map.delete(&bytes(*key))?;
+            match map.delete(&bytes(*key)) {
+                // Somebody else has taken it away.
+                Err(error) if error.kind() == libbpf_rs::ErrorKind::NotFound => {}
+                other => other?,
+            }
         }
         Ok(())
+    }
+}
+
+impl Marks {
+    /// Makes the map hold this and nothing else, whatever somebody has done to it. Returns how many marks differed.
+    pub(crate) fn bring_about(&self, map: &MapHandle) -> Result<usize, libbpf_rs::Error> {
+        let mut differed = 0;
+        let wanted: HashMap<[u8; 16], u32> =
+            self.0.iter().map(|(key, marks)| (bytes(*key), *marks)).collect();
+        for key in map.keys() {
+            if !wanted.contains_key(&*key) {
+                map.delete(&key)?;
+                differed += 1;
+            }
+        }
+        for (key, marks) in &wanted {
+            let marks = marks.to_ne_bytes();
+            if map.lookup(key, MapFlags::ANY)?.as_deref() != Some(&marks[..]) {
+                map.update(key, &marks, MapFlags::ANY)?;
+                differed += 1;
+            }
+        }
+        Ok(differed)
     }
 }
 

@@ -57,8 +57,8 @@ pub(crate) struct Settings {
     pub(crate) look: AtomicU32,
     pub(crate) old_beyond: AtomicU32,
     /// Filled by the programs, as is `agent`.
-    agent_start: AtomicU64,
-    agent: AtomicU32,
+    pub(crate) agent_start: AtomicU64,
+    pub(crate) agent: AtomicU32,
     pub(crate) pass_unresolved: AtomicU32,
 }
 
@@ -153,6 +153,14 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().cast(), self.bytes / 4) }
     }
 
+    /// The mapped words, for looking at.
+    pub(crate) fn words(&self) -> &[u32] {
+        // SAFETY: the mapping is `bytes` long and page aligned. Kernel programs do not write to it, and this side does
+        // only through `words_mut`, whose `&mut` outlives no `&`. Whoever else maps it may change words under our eyes:
+        // any word is a valid value, and what is read decides nothing but whether it is what was written.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.bytes / 4) }
+    }
+
     fn typed<T>(&self) -> &T {
         assert!(size_of::<T>() <= self.bytes, "a shared type larger than its map");
         // SAFETY: the mapping is page aligned and long enough, and `T` is made of atomics and plain integers that
@@ -182,6 +190,18 @@ impl Drop for Mapping {
 }
 
 impl Calls {
+    /// Whether every number stands as it was written.
+    pub(crate) fn are(&self, numbers: &CallNumbers) -> bool {
+        [(&self.native, &numbers.native), (&self.compat, &numbers.compat)].into_iter().all(
+            |(table, numbers)| {
+                numbers.iter().all(|&(number, name)| {
+                    let entry = table.get(usize::from(number));
+                    entry.is_none_or(|entry| entry.load(Ordering::Relaxed) == name + 1)
+                })
+            },
+        )
+    }
+
     pub(crate) fn write(&self, numbers: &CallNumbers) {
         for (table, numbers) in [(&self.native, &numbers.native), (&self.compat, &numbers.compat)] {
             for &(number, name) in numbers {
@@ -195,6 +215,26 @@ impl Calls {
 }
 
 impl Slot {
+    /// The base and the number of the image.
+    pub(crate) fn image(&self) -> (u32, u32) {
+        let image = self.image.load(Ordering::Acquire);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+        (half(image >> 32), half(image))
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Gives a slot the generation that it should have, which somebody else has taken from it.
+    pub(crate) fn set_generation(&self, generation: u32) {
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    pub(crate) fn visible(&self) -> u16 {
+        self.visible.load(Ordering::Acquire)
+    }
+
     /// One store: a program sees the old image or the new one.
     pub(crate) fn point_at(&self, base: u32, number: u32) {
         self.image.store(u64::from(base) << 32 | u64::from(number), Ordering::Release);

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use compile::layout::RULE_NONE;
-use enforce::{Enforcer as _, Event, Events, Placement, WorkloadKey, bpf::BpfEnforcer};
+use enforce::{Enforcer as _, Event, Events, News, Placement, WorkloadKey, bpf::BpfEnforcer};
 use law::{Deed, Request};
 use policy::{Action, Kind, PathObject, Place};
 use ruleset::{Class, DecidedBy, Object, Origin, PathSet, Rule, RuleSet, Tier};
@@ -136,7 +136,8 @@ impl Court {
         ensure!(errno == 0, "the mark cannot be opened: errno {errno}");
         let mut alerts = Vec::new();
         loop {
-            let event = self.events.recv_timeout(PATIENCE).context("the round's last alert")?;
+            let news = self.events.recv_timeout(PATIENCE).context("the round's last alert")?;
+            let News::Event(event) = news else { continue };
             if event.record.kind != RecordKind::Alert {
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use enforce::Repairs;
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
 
@@ -15,6 +16,8 @@ const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
 pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
+    /// What was put right in the kernel.
+    pub(crate) repairs: Repairs,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ impl Index {
         Overview {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
+            repairs: self.backend.repairs(),
         }
     }
 

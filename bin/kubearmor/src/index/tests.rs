@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use enforce::Enforcer;
+use enforce::{Enforcer, Repair, Repairs};
 use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
 
@@ -33,6 +33,8 @@ struct Asked {
     applied: usize,
     settled: usize,
     taken_over: usize,
+    /// What the next comparison finds.
+    damaged: Vec<Repair>,
     /// Rule sets with a rule of this policy are refused.
     refuse: Option<String>,
     /// Of the first rule of any set.
@@ -101,11 +103,24 @@ impl Backend for FakeEnforcer {
         Ok(())
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn compare(&mut self) -> Vec<Repair> {
+        std::mem::take(&mut self.asked().damaged)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        self.asked().rules.clear();
+        Ok(())
+    }
+
+    fn merge_logs(&mut self, window: Duration) {
         self.asked().window = window;
     }
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()

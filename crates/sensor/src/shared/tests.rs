@@ -9,7 +9,7 @@ use libbpf_rs::btf::{
 use wire::{HEAD_SIZE, Operation, Record, RecordKind, VERSION};
 
 use super::{SLOTS, Settings, Slot};
-use crate::{ALIAS_ROWS, arena::ARENA_WORDS, objects::OBJECTS};
+use crate::{ALIAS_ROWS, arena::ARENA_WORDS, earlier::LABEL_EXEC, objects::OBJECTS};
 
 /// The object of one group that is compiled by itself.
 const ALONE: &str = "dns_egress";
@@ -106,6 +106,14 @@ fn an_alias_is_found_by_inode_device_and_image() {
     let key = [("inode", 0), ("device", 8), ("image", 12)].map(|(n, at)| (n.to_owned(), at));
     assert_eq!(layout(&types, "alias_key"), (16, key.into()));
     assert_eq!(layout(&types, "alias"), (4 * ALIAS_ROWS, [("rows".to_owned(), 0)].into()));
+}
+
+/// `crate::earlier` reads the program's id out of labels by hand.
+#[test]
+fn a_label_has_the_programs_id_where_it_is_looked_for() {
+    for (object, types) in objects() {
+        assert_eq!(layout(&types, "label").1["exec"], LABEL_EXEC, "{object}");
+    }
 }
 
 /// `Sensor::bind_cgroup` writes this one by hand.
