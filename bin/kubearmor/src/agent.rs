@@ -1,9 +1,11 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use enforce::bpf::Rings;
 use feed::{Feed, FeedOptions, Services};
+use sensor::Capabilities;
 use telemetry::Node;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -11,7 +13,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::WorkloadEvent;
+use workload::{OwnPlace, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
@@ -22,8 +24,10 @@ use crate::{
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
+    probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
+    restriction::{self, Outcome},
     store::Store,
     submissions::Desk,
     transport::{self, Offer},
@@ -44,12 +48,20 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
     let config = sources.load()?;
+    let loaded = load(&sources, &config)?;
+    // Before there are other threads: each has rights of its own.
+    for outcome in restriction::apply(&config) {
+        match outcome {
+            Outcome::Done(done) => info!("self-restriction: {done}"),
+            Outcome::Problem(problem) => warn!("self-restriction: {problem}"),
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("no threads to run on")?;
-    let done = runtime.block_on(serve(sources, config));
+    let done = runtime.block_on(serve(sources, config, loaded));
     runtime.shutdown_timeout(LAST_TASKS);
     done
 }
@@ -64,7 +76,18 @@ fn log_to_stderr(debug: bool) {
         .init();
 }
 
-async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
+/// What takes rights that the agent gives up afterwards. No thread has been started.
+struct Loaded {
+    instance: Arc<Instance>,
+    capabilities: Capabilities,
+    rings: Option<Rings>,
+    enforcer: &'static str,
+    identities: Arc<Identities>,
+    index: Index,
+}
+
+/// Claims what there is one of on a machine, loads the programs and protects what is the agent's.
+fn load(sources: &Sources, config: &Config) -> anyhow::Result<Loaded> {
     let instance = Arc::new(Instance::claim(&config.run_dir)?);
     let store = Store::open(&config.state_dir)?;
     for unsupported in config.not_there_yet() {
@@ -72,7 +95,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     }
 
     let capabilities = sensor::probe();
-    let Chosen { backend, events: records, report } = backend::choose(&config, &capabilities);
+    let Chosen { backend, rings, report } = backend::choose(config, &capabilities);
     info!(
         "kernel {}, security modules: {}",
         capabilities.kernel,
@@ -82,10 +105,28 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         info!("{line}");
     }
 
-    let host = workload::host(&config.host);
+    let enforcer = backend.name();
+    let identities = Arc::new(Identities::default());
+    let mut index = Index::new(
+        backend,
+        Box::new(RootFilesystems),
+        store,
+        policy_settings(config),
+        workload::host(&config.host),
+        Arc::clone(&identities),
+    );
+    index.runs_at(OwnPlace::find());
+    transport::make_room(config);
+    probe_file::clear(Path::new(probe_file::PATH));
+    index.protect(&own_places(config, sources.file.as_deref()));
+    Ok(Loaded { instance, capabilities, rings, enforcer, identities, index })
+}
+
+async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Result<()> {
+    let Loaded { instance, capabilities, rings, enforcer, identities, mut index } = loaded;
     let node = Node {
         cluster: config.cluster.clone(),
-        host: host.name.clone(),
+        host: workload::host(&config.host).name,
         id: fs::read_to_string(&config.machine_id_path)
             .map(|id| id.trim().to_owned())
             .unwrap_or_default(),
@@ -96,23 +137,13 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         error!("logPath {}: {problem}; events are not written there", config.log_path);
     }
 
-    let identities = Arc::new(Identities::default());
-    let accounts = Arc::new(Accounts::new(node, backend.name(), event_settings(&config)));
-    let enforcing = records.is_some();
-    if let Some(records) = records {
-        events::start(records, Arc::clone(&accounts), Arc::clone(&identities), feed.clone())?;
+    let accounts = Arc::new(Accounts::new(node, enforcer, event_settings(&config)));
+    let enforcing = rings.is_some();
+    if let Some(rings) = rings {
+        let records = rings.read().context("the kernel's rings")?;
+        events::start(records, Arc::clone(&accounts), identities, feed.clone())?;
     }
 
-    let mut index = Index::new(
-        backend,
-        Box::new(RootFilesystems),
-        store,
-        policy_settings(&config),
-        host,
-        identities,
-    );
-    transport::make_room(&config);
-    index.protect(&own_places(&config, sources.file.as_deref()));
     // The directory comes first: what it keeps goes before what was stored.
     if !config.policy_dir.as_os_str().is_empty() {
         restore::follow_directory(&mut index, restore::read_directory(&config.policy_dir));

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, NotExpressed, Placement, WorkloadKey,
+    bpf::{BpfEnforcer, Rings},
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -121,7 +122,7 @@ impl Backend for NoEnforcer {
 /// The enforcer in force, where its events come from, and what to tell the operator.
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) events: Option<Events>,
+    pub(crate) rings: Option<Rings>,
     /// Lines of the start-up report.
     pub(crate) report: Vec<String>,
 }
@@ -140,14 +141,14 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
         pin: config.on_agent_loss == OnAgentLoss::Keep,
     };
     match BpfEnforcer::start(&options) {
-        Ok((enforcer, events)) => {
+        Ok((enforcer, rings)) => {
             let loaded = enforcer.loaded();
             let mut report =
                 vec![format!("enforcer: BPF-LSM, {} hooks in force", loaded.hooks.len())];
             for (object, reason) in &loaded.missing {
                 report.push(format!("not offered by this kernel: {object}: {reason}"));
             }
-            Chosen { backend: Box::new(enforcer), events: Some(events), report }
+            Chosen { backend: Box::new(enforcer), rings: Some(rings), report }
         }
         Err(error) => nothing(chain(&error)),
     }
@@ -157,7 +158,7 @@ fn nothing(reason: String) -> Chosen {
     let report = vec![format!(
         "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
     )];
-    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, report }
+    Chosen { backend: Box::new(NoEnforcer { reason }), rings: None, report }
 }
 
 /// An error with its causes on one line.

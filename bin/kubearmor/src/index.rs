@@ -19,7 +19,7 @@ use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
 use wire::Visibility;
-use workload::{Container, RootPlace, WorkloadEvent};
+use workload::{Container, OwnPlace, RootPlace, WorkloadEvent};
 
 pub(crate) use self::writer::{Gone, IndexHandle, start};
 use crate::{
@@ -108,6 +108,10 @@ pub(crate) struct Index {
     policies: BTreeMap<PolicyId, Held>,
     workloads: BTreeMap<WorkloadKey, Governed>,
     identities: Arc<Identities>,
+    /// Where the agent itself runs: a container that holds it is left out.
+    own_place: Option<OwnPlace>,
+    /// The id of that container, once it was told.
+    own_container: Option<String>,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -132,6 +136,8 @@ impl Index {
             policies: BTreeMap::new(),
             workloads: BTreeMap::new(),
             identities,
+            own_place: None,
+            own_container: None,
             answered: false,
             scanned: false,
         };

@@ -6,7 +6,7 @@ mod slots;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
@@ -16,8 +16,8 @@ use std::{
 
 use ruleset::{HardLinked, RuleSet};
 use sensor::{
-    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
-    Sensor, Then,
+    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Reader, Region,
+    Ring, Sensor, Then,
 };
 use wire::{RecordKind, Visibility};
 
@@ -40,6 +40,28 @@ pub struct BpfEnforcer {
     directory: Arc<RwLock<Directory>>,
 }
 
+/// What the kernel reports, before anybody reads it. It waits in the kernel, as far as there is room.
+#[derive(Debug)]
+pub struct Rings {
+    reader: Reader,
+    directory: Arc<RwLock<Directory>>,
+}
+
+impl Rings {
+    /// Starts the thread that reads. It ends when the events are dropped.
+    pub fn read(self) -> io::Result<Events> {
+        let Self { reader, directory } = self;
+        let (sender, events) = channel();
+        thread::Builder::new().name("kernel-rings".to_owned()).spawn(move || {
+            let ended = reader.run(|ring, bytes| forward(&directory, &sender, ring, bytes));
+            if let Err(error) = ended {
+                tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
+            }
+        })?;
+        Ok(events)
+    }
+}
+
 #[derive(Debug)]
 struct Placed {
     slot: u32,
@@ -59,24 +81,14 @@ struct Image {
 }
 
 impl BpfEnforcer {
-    /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
-    /// force until [`BpfEnforcer::take_over`].
-    pub fn start(options: &Options) -> Result<(Self, Events), LoadError> {
+    /// Loads the programs, and starts no thread. Nothing is governed before the first [`Enforcer::apply`]; rules of an
+    /// earlier run stay in force until [`BpfEnforcer::take_over`].
+    pub fn start(options: &Options) -> Result<(Self, Rings), LoadError> {
         let sensor = Sensor::load(options)?;
         sensor.number_calls(&demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
-        let (sender, events) = channel();
         let reader = sensor.reader().map_err(LoadError::Rings)?;
-        let known = Arc::clone(&directory);
-        thread::Builder::new()
-            .name("kernel-rings".to_owned())
-            .spawn(move || {
-                let ended = reader.run(|ring, bytes| forward(&known, &sender, ring, bytes));
-                if let Err(error) = ended {
-                    tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
-                }
-            })
-            .map_err(LoadError::Thread)?;
+        let rings = Rings { reader, directory: Arc::clone(&directory) };
         let enforcer = Self {
             sensor,
             numbers: SlotNumbers::new(sensor::SLOTS),
@@ -86,7 +98,7 @@ impl BpfEnforcer {
             has_old_files: false,
             directory,
         };
-        Ok((enforcer, events))
+        Ok((enforcer, rings))
     }
 
     /// Which hooks are in force, and which this kernel refused.
@@ -375,7 +387,7 @@ fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
 }
 
 /// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
-fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
+fn cgroup_ids(cgroup: &Path) -> io::Result<Vec<u64>> {
     let mut ids = vec![fs::metadata(cgroup)?.ino()];
     let mut folders: Vec<PathBuf> = vec![cgroup.to_owned()];
     while let Some(folder) = folders.pop() {
