@@ -205,20 +205,19 @@ fn statx_of(file: &OwnedFd) -> io::Result<rustix::fs::Statx> {
 }
 
 /// The directories that mounts lie upon, by the directory above and their name. To look at them takes `CAP_SYS_ADMIN`,
-/// which the agent has only when it starts; later, what was seen then counts.
+/// which the agent has only when it starts; so what was seen once counts.
 #[derive(Debug, Default)]
 pub(crate) struct Covered(BTreeMap<(Key, OsString), u64>);
 
 impl Covered {
     fn inode(&mut self, directory: &OwnedFd, above: &Found, name: &OsStr) -> io::Result<u64> {
         let key = ((above.inode, above.device), name.to_owned());
-        match covered(directory, name).and_then(|found| statx_of(&found)) {
-            Ok(stat) => {
-                self.0.insert(key, stat.stx_ino);
-                Ok(stat.stx_ino)
-            }
-            Err(error) => self.0.get(&key).copied().ok_or(error),
+        if let Some(inode) = self.0.get(&key) {
+            return Ok(*inode);
         }
+        let inode = statx_of(&covered(directory, name)?)?.stx_ino;
+        self.0.insert(key, inode);
+        Ok(inode)
     }
 }
 
