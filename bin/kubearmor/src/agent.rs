@@ -1,9 +1,11 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use enforce::{Losses, bpf::Rings};
 use feed::{Feed, FeedOptions, Level, Services};
+use sensor::Capabilities;
 use sinks::Sinks;
 use telemetry::Node;
 use tokio::{
@@ -12,7 +14,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::WorkloadEvent;
+use workload::{OwnPlace, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
@@ -24,8 +26,10 @@ use crate::{
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
+    probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
+    restriction::{self, Outcome},
     store::Store,
     submissions::Desk,
     transport::{self, Offer},
@@ -55,12 +59,20 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
     let config = sources.load()?;
+    let loaded = load(&sources, &config)?;
+    // Before there are other threads: each has rights of its own.
+    for outcome in restriction::apply(&config) {
+        match outcome {
+            Outcome::Done(done) => info!("self-restriction: {done}"),
+            Outcome::Problem(problem) => warn!("self-restriction: {problem}"),
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("no threads to run on")?;
-    let done = runtime.block_on(serve(sources, config));
+    let done = runtime.block_on(serve(sources, config, loaded));
     runtime.shutdown_timeout(LAST_TASKS);
     done
 }
@@ -75,7 +87,19 @@ fn log_to_stderr(debug: bool) {
         .init();
 }
 
-async fn serve(sources: Sources, config: Config) -> anyhow::Result<End> {
+/// What takes rights that the agent gives up afterwards. No thread has been started.
+struct Loaded {
+    instance: Arc<Instance>,
+    capabilities: Capabilities,
+    rings: Option<Rings>,
+    losses: Option<Losses>,
+    enforcer: &'static str,
+    identities: Arc<Identities>,
+    index: Index,
+}
+
+/// Claims what there is one of on a machine, loads the programs and protects what is the agent's.
+fn load(sources: &Sources, config: &Config) -> anyhow::Result<Loaded> {
     let instance = Arc::new(Instance::claim(&config.run_dir)?);
     let store = Store::open(&config.state_dir)?;
     for unsupported in config.not_there_yet() {
@@ -83,8 +107,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<End> {
     }
 
     let capabilities = sensor::probe();
-    let Chosen { backend, events: records, losses, report } =
-        backend::choose(&config, &capabilities);
+    let Chosen { backend, rings, losses, report } = backend::choose(config, &capabilities);
     info!(
         "kernel {}, security modules: {}",
         capabilities.kernel,
@@ -94,10 +117,28 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<End> {
         info!("{line}");
     }
 
-    let host = workload::host(&config.host);
+    let enforcer = backend.name();
+    let identities = Arc::new(Identities::default());
+    let mut index = Index::new(
+        backend,
+        Box::new(RootFilesystems),
+        store,
+        policy_settings(config),
+        workload::host(&config.host),
+        Arc::clone(&identities),
+    );
+    index.runs_at(OwnPlace::find());
+    transport::make_room(config);
+    probe_file::clear(Path::new(probe_file::PATH));
+    index.protect(&own_places(config, sources.file.as_deref()));
+    Ok(Loaded { instance, capabilities, rings, losses, enforcer, identities, index })
+}
+
+async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Result<End> {
+    let Loaded { instance, capabilities, rings, losses, enforcer, identities, mut index } = loaded;
     let node = Node {
         cluster: config.cluster.clone(),
-        host: host.name.clone(),
+        host: workload::host(&config.host).name,
         id: fs::read_to_string(&config.machine_id_path)
             .map(|id| id.trim().to_owned())
             .unwrap_or_default(),
@@ -110,24 +151,14 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<End> {
 
     let sinks = start_sinks(&feed, &config).await;
 
-    let identities = Arc::new(Identities::default());
-    let accounts = Accounts::new(node, backend.name(), event_settings(&config), losses);
+    let accounts = Accounts::new(node, enforcer, event_settings(&config), losses);
     let accounts = Arc::new(accounts);
-    let enforcing = records.is_some();
-    if let Some(records) = records {
-        events::start(records, Arc::clone(&accounts), Arc::clone(&identities), feed.clone())?;
+    let enforcing = rings.is_some();
+    if let Some(rings) = rings {
+        let records = rings.read().context("the kernel's rings")?;
+        events::start(records, Arc::clone(&accounts), identities, feed.clone())?;
     }
 
-    let mut index = Index::new(
-        backend,
-        Box::new(RootFilesystems),
-        store,
-        policy_settings(&config),
-        host,
-        identities,
-    );
-    transport::make_room(&config);
-    index.protect(&own_places(&config, sources.file.as_deref()));
     // The directory comes first: what it keeps goes before what was stored.
     if !config.policy_dir.as_os_str().is_empty() {
         restore::follow_directory(&mut index, restore::read_directory(&config.policy_dir));

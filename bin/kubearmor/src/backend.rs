@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, Losses, NotExpressed, Placement, Repair, Repairs, WorkloadKey,
-    bpf::BpfEnforcer,
+    EnforceError, Enforcer, Losses, NotExpressed, Placement, Repair, Repairs, WorkloadKey,
+    bpf::{BpfEnforcer, Rings},
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -136,7 +136,7 @@ impl Backend for NoEnforcer {
 /// The enforcer in force, where its events come from, and what to tell the operator.
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) events: Option<Events>,
+    pub(crate) rings: Option<Rings>,
     /// What never became an event.
     pub(crate) losses: Option<Losses>,
     /// Lines of the start-up report.
@@ -157,7 +157,7 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
         pin: config.on_agent_loss == OnAgentLoss::Keep,
     };
     match BpfEnforcer::start(&options) {
-        Ok((enforcer, events)) => {
+        Ok((enforcer, rings)) => {
             let loaded = enforcer.loaded();
             let mut report =
                 vec![format!("enforcer: BPF-LSM, {} hooks in force", loaded.hooks.len())];
@@ -165,7 +165,7 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
                 report.push(format!("not offered by this kernel: {object}: {reason}"));
             }
             let losses = Some(enforcer.losses().clone());
-            Chosen { backend: Box::new(enforcer), events: Some(events), losses, report }
+            Chosen { backend: Box::new(enforcer), rings: Some(rings), losses, report }
         }
         Err(error) => nothing(chain(&error)),
     }
@@ -175,7 +175,7 @@ fn nothing(reason: String) -> Chosen {
     let report = vec![format!(
         "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
     )];
-    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, losses: None, report }
+    Chosen { backend: Box::new(NoEnforcer { reason }), rings: None, losses: None, report }
 }
 
 /// An error with its causes on one line.

@@ -103,6 +103,8 @@ pub(crate) struct Config {
     pub(crate) on_unresolved_path: Verdict,
     /// What becomes of container starts that the agent cannot be asked about.
     pub(crate) on_hook_failure: Verdict,
+    /// Whether the agent gives up what it does not need once it has started.
+    pub(crate) self_restriction: SelfRestriction,
     pub(crate) state_dir: PathBuf,
     pub(crate) run_dir: PathBuf,
     /// A directory of policy files that is followed; empty for none.
@@ -175,6 +177,7 @@ impl Default for Config {
             on_agent_loss: OnAgentLoss::Keep,
             on_unresolved_path: Verdict::Deny,
             on_hook_failure: Verdict::Deny,
+            self_restriction: SelfRestriction::On,
             state_dir: "/opt/kubearmor".into(),
             run_dir: "/run/kubearmor".into(),
             policy_dir: PathBuf::new(),
@@ -276,6 +279,30 @@ pub(crate) enum OnAgentLoss {
 pub(crate) enum Verdict {
     Deny,
     Allow,
+}
+
+/// How far the agent restricts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub(crate) enum SelfRestriction {
+    On,
+    /// System calls that would be refused are permitted, and the kernel logs them.
+    Log,
+    Off,
+}
+
+impl TryFrom<String> for SelfRestriction {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // Some readers of YAML take the words for truth values.
+        match text.to_ascii_lowercase().as_str() {
+            "on" | "true" => Ok(Self::On),
+            "log" => Ok(Self::Log),
+            "off" | "false" => Ok(Self::Off),
+            _ => Err(format!("`{text}` is none of on, log, off")),
+        }
+    }
 }
 
 /// A default posture as configuration files write it, in any letter case.

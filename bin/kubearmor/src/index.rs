@@ -20,7 +20,7 @@ use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
 use wire::Visibility;
-use workload::{Container, RootPlace, WorkloadEvent};
+use workload::{Container, OwnPlace, RootPlace, WorkloadEvent};
 
 use self::rule_sets::RuleSets;
 pub(crate) use self::writer::{Gone, IndexHandle, start};
@@ -115,6 +115,10 @@ pub(crate) struct Index {
     cgroups: HashMap<PathBuf, WorkloadKey>,
     rule_sets: RuleSets,
     identities: Arc<Identities>,
+    /// Where the agent itself runs: a container that holds it is left out.
+    own_place: Option<OwnPlace>,
+    /// The id of that container, once it was told.
+    own_container: Option<String>,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -141,6 +145,8 @@ impl Index {
             cgroups: HashMap::new(),
             rule_sets: RuleSets::default(),
             identities,
+            own_place: None,
+            own_container: None,
             answered: false,
             scanned: false,
         };

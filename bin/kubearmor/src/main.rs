@@ -20,6 +20,7 @@ mod probe_file;
 mod processes;
 mod reload;
 mod restore;
+mod restriction;
 mod store;
 mod submissions;
 mod told;

@@ -11,7 +11,7 @@ mod told;
 
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, RwLock, mpsc},
@@ -20,7 +20,9 @@ use std::{
 };
 
 use ruleset::RuleSet;
-use sensor::{Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Sensor};
+use sensor::{
+    Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Reader, Region, Sensor, Tallies,
+};
 use wire::Visibility;
 
 use self::{
@@ -61,6 +63,31 @@ pub struct BpfEnforcer {
     repairs: Repairs,
 }
 
+/// What the kernel reports, before anybody reads it. It waits in the kernel, as far as there is room.
+#[derive(Debug)]
+pub struct Rings {
+    reader: Reader,
+    directory: Arc<RwLock<Directory>>,
+    tallies: Tallies,
+    handover: Option<mpsc::Receiver<Handover>>,
+}
+
+impl Rings {
+    /// Starts the thread that reads. It ends when the events are dropped.
+    pub fn read(self) -> io::Result<Events> {
+        let Self { reader, directory, tallies, handover } = self;
+        let (sender, events) = channel();
+        let mut forwarder = Forwarder::new(directory, tallies, sender, handover);
+        thread::Builder::new().name("kernel-rings".to_owned()).spawn(move || {
+            let ended = reader.run(&mut forwarder);
+            if let Err(error) = ended {
+                tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
+            }
+        })?;
+        Ok(events)
+    }
+}
+
 #[derive(Debug)]
 struct Placed {
     slot: u32,
@@ -82,28 +109,21 @@ struct Image {
 }
 
 impl BpfEnforcer {
-    /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
-    /// force until [`BpfEnforcer::take_over`].
-    pub fn start(options: &Options) -> Result<(Self, Events), LoadError> {
+    /// Loads the programs, and starts no thread. Nothing is governed before the first [`Enforcer::apply`]; rules of an
+    /// earlier run stay in force until [`BpfEnforcer::take_over`].
+    pub fn start(options: &Options) -> Result<(Self, Rings), LoadError> {
         let mut sensor = Sensor::load(options)?;
         sensor.number_calls(demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
-        let losses = Losses::new(sensor.tallies());
-        let (sender, events) = channel();
-        let reader = sensor.reader().map_err(LoadError::Rings)?;
+        let tallies = sensor.tallies();
+        let losses = Losses::new(tallies.clone());
         let (earlier, handover) = mpsc::channel();
-        let handover = options.bpffs.is_some().then_some(handover);
-        let mut forwarder =
-            Forwarder::new(Arc::clone(&directory), sensor.tallies(), sender, handover);
-        thread::Builder::new()
-            .name("kernel-rings".to_owned())
-            .spawn(move || {
-                let ended = reader.run(&mut forwarder);
-                if let Err(error) = ended {
-                    tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
-                }
-            })
-            .map_err(LoadError::Thread)?;
+        let rings = Rings {
+            reader: sensor.reader().map_err(LoadError::Rings)?,
+            directory: Arc::clone(&directory),
+            tallies,
+            handover: options.bpffs.is_some().then_some(handover),
+        };
         let enforcer = Self {
             sensor,
             numbers: SlotNumbers::new(sensor::SLOTS),
@@ -120,7 +140,7 @@ impl BpfEnforcer {
             earlier: Some(earlier),
             repairs: Repairs::default(),
         };
-        Ok((enforcer, events))
+        Ok((enforcer, rings))
     }
 
     /// Which hooks are in force, and which this kernel refused.
@@ -429,7 +449,7 @@ impl Enforcer for BpfEnforcer {
 }
 
 /// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
-fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
+fn cgroup_ids(cgroup: &Path) -> io::Result<Vec<u64>> {
     let mut ids = vec![fs::metadata(cgroup)?.ino()];
     let mut folders: Vec<PathBuf> = vec![cgroup.to_owned()];
     while let Some(folder) = folders.pop() {

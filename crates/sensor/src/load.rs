@@ -21,7 +21,7 @@ use crate::{
     demand::{Demand, OnDemand, is_on_demand, missing},
     earlier::LEFT,
     observers::{Observers, observes},
-    own::{Marks, Mounts},
+    own::{Covered, Marks, Mounts},
     pins::{PinError, PinnedRuns},
     programs::{Maps, Programs},
     rings::Reader,
@@ -66,8 +66,6 @@ pub enum LoadError {
     Tasks(#[source] libbpf_rs::Error),
     #[error("the kernel's rings cannot be opened")]
     Rings(#[source] libbpf_rs::Error),
-    #[error("the thread that reads the kernel's rings cannot be started")]
-    Thread(#[source] std::io::Error),
     #[error(transparent)]
     Pin(#[from] PinError),
     #[error("pinning `{object}`")]
@@ -108,9 +106,10 @@ pub struct Sensor {
     own_places: MapHandle,
     aliases: MapHandle,
     map_ids: Vec<u32>,
-    /// What the agent asked to protect, and what the kernel knows of it.
-    own: Vec<PathBuf>,
+    /// What the agent asked to protect, and all that the kernel knows of.
+    own: Marks,
     marks: Marks,
+    covered: Covered,
     alerts: MapHandle,
     programs: MapHandle,
     logs: MapHandle,
@@ -177,8 +176,9 @@ impl Sensor {
             attached_at,
             wanted: Wanted::default(),
             numbers: CallNumbers::default(),
-            own: Vec::new(),
+            own: Marks::default(),
             marks: Marks::default(),
+            covered: Covered::default(),
             arena: Arena::new(maps.take("arena")?),
             slots: Arc::new(maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?),
             settings: Arc::new(maps.mapping("settings", size_of::<Settings>())?),
@@ -243,24 +243,27 @@ impl Sensor {
     /// Keeps these files and directories from containers, and with them the agent's process, its pins, its maps and the
     /// disks below. Called again it replaces what was kept. Returns what could not be found, with the reason.
     pub fn protect(&mut self, own: &[PathBuf]) -> Result<Vec<String>, libbpf_rs::Error> {
-        own.clone_into(&mut self.own);
-        self.renew_marks()
-    }
-
-    fn renew_marks(&mut self) -> Result<Vec<String>, libbpf_rs::Error> {
         let mut problems = Vec::new();
         let mut marks = Marks::default();
         let mounts = Mounts::read()?;
         let pinned = self.pins.as_ref().filter(|(_, own)| own.is_some());
         let pins = pinned.map(|(runs, _)| runs.root().to_owned());
-        for place in self.own.iter().chain(&pins) {
-            if let Err(error) = marks.place(place, &mounts) {
+        for place in own.iter().chain(&pins) {
+            if let Err(error) = marks.place(place, &mounts, &mut self.covered) {
                 problems.push(format!("{}: {error}", place.display()));
             }
         }
         if let Err(error) = marks.control_group(&mounts) {
             problems.push(format!("the agent's control group: {error}"));
         }
+        self.own = marks;
+        self.renew_marks()?;
+        Ok(problems)
+    }
+
+    /// Tells the kernel of what is to be protected, and of the maps and links that there are now.
+    fn renew_marks(&mut self) -> Result<(), libbpf_rs::Error> {
+        let mut marks = self.own.clone();
         for id in &self.map_ids {
             marks.map(*id);
         }
@@ -269,7 +272,7 @@ impl Sensor {
         }
         marks.replace(&self.marks, &self.own_places)?;
         self.marks = marks;
-        Ok(problems)
+        Ok(())
     }
 
     /// Objects that cannot be followed to the root of their file systems are permitted from here on, or denied.
@@ -293,14 +296,14 @@ impl Sensor {
     pub fn attach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
         let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
         self.on_demand.attach(&self.in_kernel, demand, pins)?;
-        self.renew_marks().map(drop)
+        self.renew_marks()
     }
 
     /// Detaches them, since no rule asks for them any more.
     pub fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
         let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
         self.on_demand.detach(demand, pins)?;
-        self.renew_marks().map(drop)
+        self.renew_marks()
     }
 
     /// Copies an image into the arena; no slot points at it yet.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ffi::{OsStr, OsString},
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
@@ -73,12 +74,17 @@ impl Marks {
         }
     }
 
-    /// Marks a file or directory and all that leads to it.
-    pub(crate) fn place(&mut self, path: &Path, mounts: &Mounts) -> io::Result<()> {
+    /// Marks a file or directory and all that leads to it. An error of [`Covered`] leaves nothing else unmarked.
+    pub(crate) fn place(
+        &mut self,
+        path: &Path,
+        mounts: &Mounts,
+        covered: &mut Covered,
+    ) -> io::Result<()> {
         let path = fs::canonicalize(path)?;
         // Everything else would be below the root as well.
         let whole = if path == Path::new("/") { WAY } else { WHOLE };
-        self.walk(&path, whole, WAY, mounts)
+        self.walk(&path, whole, WAY, mounts, covered)
     }
 
     /// Marks the control group of this process and those above it. In the root there is nothing to be done to anybody.
@@ -95,7 +101,14 @@ impl Marks {
         Ok(())
     }
 
-    fn walk(&mut self, path: &Path, last: u32, before: u32, mounts: &Mounts) -> io::Result<()> {
+    fn walk(
+        &mut self,
+        path: &Path,
+        last: u32,
+        before: u32,
+        mounts: &Mounts,
+        covered: &mut Covered,
+    ) -> io::Result<()> {
         let mut directory = open(Path::new("/"))?;
         let mut above = mounts.find(&directory)?;
         let names: Vec<_> = path
@@ -103,18 +116,21 @@ impl Marks {
             .filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None })
             .collect();
         self.inode(&above, if names.is_empty() { last } else { before });
+        let mut outcome = Ok(());
         for (at, name) in names.iter().enumerate() {
             let next = openat(&directory, *name, FIND, Mode::empty())?;
             let found = mounts.find(&next)?;
             self.inode(&found, if at + 1 == names.len() { last } else { before });
             if found.mount != above.mount {
                 // Removing a directory that is mounted upon takes the mount away, wherever else it is seen.
-                let covered = covered(&directory, name)?;
-                self.mark((statx_of(&covered)?.stx_ino, above.device), before);
+                match covered.inode(&directory, &above, name) {
+                    Ok(inode) => self.mark((inode, above.device), before),
+                    Err(error) => outcome = Err(error),
+                }
             }
             (directory, above) = (next, found);
         }
-        Ok(())
+        outcome
     }
 
     /// Makes the map hold this instead of what it held.
@@ -215,8 +231,25 @@ fn statx_of(file: &OwnedFd) -> io::Result<rustix::fs::Statx> {
     Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::MNT_ID)?)
 }
 
+/// The directories that mounts lie upon, by the directory above and their name. To look at them takes `CAP_SYS_ADMIN`,
+/// which the agent has only when it starts; so what was seen once counts.
+#[derive(Debug, Default)]
+pub(crate) struct Covered(BTreeMap<(Key, OsString), u64>);
+
+impl Covered {
+    fn inode(&mut self, directory: &OwnedFd, above: &Found, name: &OsStr) -> io::Result<u64> {
+        let key = ((above.inode, above.device), name.to_owned());
+        if let Some(inode) = self.0.get(&key) {
+            return Ok(*inode);
+        }
+        let inode = statx_of(&covered(directory, name)?)?.stx_ino;
+        self.0.insert(key, inode);
+        Ok(inode)
+    }
+}
+
 /// The directory that a mount lies upon: a copy of the mount below has it without what is mounted there.
-fn covered(directory: &OwnedFd, name: &std::ffi::OsStr) -> io::Result<OwnedFd> {
+fn covered(directory: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
@@ -236,7 +269,7 @@ mod tests {
         let mounts = Mounts::read().unwrap();
         let mut marks = Marks::default();
         // Looking below a mount takes privileges that a test need not have.
-        match marks.place(&state, &mounts) {
+        match marks.place(&state, &mounts, &mut Covered::default()) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
             other => other.unwrap(),
         }
@@ -249,6 +282,17 @@ mod tests {
         assert_eq!(of(Path::new("/")), Some(WAY));
         let found = mounts.find(&open(&state).unwrap()).unwrap();
         assert_eq!(marks.0[&(0, found.device)] & DEVICE, DEVICE);
+    }
+
+    #[test]
+    fn what_was_seen_below_a_mount_counts_when_it_can_be_seen_no_more() {
+        let directory = open(Path::new("/")).unwrap();
+        let above = Mounts::read().unwrap().find(&directory).unwrap();
+        let name = OsStr::new("no such directory");
+        let mut covered = Covered::default();
+        assert!(covered.inode(&directory, &above, name).is_err());
+        covered.0.insert(((above.inode, above.device), name.to_owned()), 7);
+        assert_eq!(covered.inode(&directory, &above, name).unwrap(), 7);
     }
 
     #[test]

@@ -164,7 +164,7 @@ fn question(record: &Record) -> String {
 
 /// The `Result` field: the C library's text for a negative errno.
 pub(crate) fn result(result: i32) -> String {
-    match -result {
+    match result.saturating_neg() {
         i32::MIN..=0 => "Passed".into(),
         libc::EPERM => "Operation not permitted".into(),
         libc::EACCES => "Permission denied".into(),

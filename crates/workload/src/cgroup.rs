@@ -6,7 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
-use procfs::process::Process;
+use procfs::{
+    FromBufRead as _, FromRead as _, ProcessCGroups,
+    process::{Process, Stat, Status},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CgroupError {
@@ -102,6 +105,20 @@ fn leaf_name(wanted: &str) -> Option<String> {
         Component::Normal(name) => name.to_str().map(str::to_owned),
         _ => None,
     }
+}
+
+/// Reads whatever bytes a process may show of itself in `/proc`, for those who try what harms. Returns the parent of a
+/// process that has them for a name, which is 1 whatever they are, or nothing.
+pub fn read_hostile_process(bytes: &[u8]) -> Option<i32> {
+    let _ = Status::from_buf_read(bytes);
+    let wanted = std::str::from_utf8(bytes).ok();
+    for group in ProcessCGroups::from_buf_read(bytes).into_iter().flatten() {
+        let _ = own_cgroup(&group.pathname, wanted);
+    }
+    // The kernel copies the name as it is; what stands around it is the kernel's.
+    let zeros = " 0".repeat(48);
+    let stat = [b"7 (", bytes, b") S 1", zeros.as_bytes(), b"\n"].concat();
+    Stat::from_read(&*stat).ok().map(|stat| stat.ppid)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tokio::{
 use tokio_stream::StreamExt;
 use tracing::{debug, info, warn};
 
+pub use self::client::read_hostile;
 use self::client::{Client, TaskEvent};
 use crate::{
     cgroup::{self, CgroupError},

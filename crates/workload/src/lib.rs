@@ -14,12 +14,14 @@ mod links;
 mod newcomer;
 pub mod nri;
 pub mod oci;
+mod own_place;
 mod root;
 
-pub use cgroup::is_over;
+pub use cgroup::{is_over, read_hostile_process};
 pub use container::{Container, WorkloadEvent};
 pub use governor::{Governor, Way};
 pub use host::{HOSTNAME_LABEL, host};
 pub use links::{Budget, resolve_links, resolve_links_within};
 pub use newcomer::{Newcomer, NewcomerError, is_listed};
+pub use own_place::OwnPlace;
 pub use root::{Resolved, Root, RootPlace};

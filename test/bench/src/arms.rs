@@ -51,7 +51,8 @@ pub(crate) fn measure_all() -> Result<Report> {
         Err(error) => report.left_out.push((Arm::AppArmor, format!("{error:#}"))),
     }
 
-    let (mut enforcer, _events) = BpfEnforcer::start(&Options { bpffs: None, pin: false })?;
+    let (mut enforcer, rings) = BpfEnforcer::start(&Options { bpffs: None, pin: false })?;
+    let _events = rings.read()?;
     ensure!(enforcer.loaded().missing.is_empty(), "missing: {:?}", enforcer.loaded().missing);
     let tree = Tree::make(2, host)?;
     report.add(Arm::Unlabelled, measure(&tree, "measure", command(), |_| Ok(None))?)?;

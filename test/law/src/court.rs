@@ -54,8 +54,9 @@ impl Court {
     pub(crate) fn open(program: &Path) -> Result<Self> {
         let world = World::make(program)?;
         fs::write(PING_GROUPS, "0 2147483647").context(PING_GROUPS)?;
-        let (mut enforcer, events) =
+        let (mut enforcer, rings) =
             BpfEnforcer::start(&sensor::Options { bpffs: None, pin: false })?;
+        let events = rings.read()?;
         let (defendant, cgroup) = container(&mut enforcer, "law")?;
         let subjects = SUBJECTS
             .iter()

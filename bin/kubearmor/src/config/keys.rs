@@ -89,6 +89,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "What becomes of objects that cannot be followed to the root: deny, allow",
     ),
     ("onHookFailure", "What a container start does while the agent cannot be asked: deny, allow"),
+    (
+        "selfRestriction",
+        "Give up capabilities and system calls that the agent does not need once it has started: on, log, off",
+    ),
     ("stateDir", "Where applied policies are kept"),
     ("runDir", "Where the agent's lock, pid and state in force are"),
     ("policyDir", "Directory of policy files that is followed"),

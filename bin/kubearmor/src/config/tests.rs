@@ -53,6 +53,24 @@ fn values_are_read_in_the_spellings_of_the_field() {
 }
 
 #[test]
+fn restricting_itself_is_switched_by_a_word_however_yaml_reads_it() {
+    for (word, expected) in [
+        ("on", SelfRestriction::On),
+        ("On", SelfRestriction::On),
+        ("log", SelfRestriction::Log),
+        ("off", SelfRestriction::Off),
+        ("false", SelfRestriction::Off),
+        ("\"off\"", SelfRestriction::Off),
+    ] {
+        let config = load(&format!("selfRestriction: {word}\n"), &[], &[]);
+        assert_eq!(config.self_restriction, expected, "{word}");
+        let shown = values(&config)["selfRestriction"].clone();
+        assert!(["on", "log", "off"].iter().any(|word| shown == *word), "{shown}");
+    }
+    assert!(sources("selfRestriction: maybe\n", &[], &[]).load().is_err());
+}
+
+#[test]
 fn an_empty_file_is_all_defaults() {
     assert_eq!(load("# nothing\n", &[], &[]), Config::default());
 }

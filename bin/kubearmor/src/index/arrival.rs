@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use enforce::{Placement, WorkloadKey};
-use tracing::{debug, error, warn};
-use workload::Container;
+use tracing::{debug, error, info, warn};
+use workload::{Container, OwnPlace};
 
 use super::{Governed, Index};
 use crate::backend::chain;
 
 impl Index {
+    /// Leaves out the container that holds the agent, since its own rules could cut it off.
+    pub(crate) fn runs_at(&mut self, place: Option<OwnPlace>) {
+        self.own_place = place;
+    }
+
     /// Puts the rules of a container in force. Of one that is known already only what is news counts. Fails if rules
     /// that concern it are not in force.
     pub(crate) fn arrived(&mut self, container: Container) -> Result<(), String> {
@@ -19,12 +24,26 @@ impl Index {
             error!("{problem}");
             return Err(problem);
         }
+        if self.own_place.as_ref().is_some_and(|place| place.is_in(&container)) {
+            self.leave_out(&container);
+            return Ok(());
+        }
         if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
             self.heard_again(&key, &container);
         } else {
             self.begin(&key, container);
         }
         self.standing(&key)
+    }
+
+    fn leave_out(&mut self, container: &Container) {
+        if self.own_container.as_ref() != Some(&container.id) {
+            let Container { id, name, namespace, .. } = container;
+            info!(
+                "container {name} in namespace {namespace} ({id}) is the agent's own: no policy holds for it"
+            );
+            self.own_container = Some(id.clone());
+        }
     }
 
     /// A new life, whatever is known under this id.

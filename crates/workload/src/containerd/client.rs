@@ -19,14 +19,19 @@ use tonic::{
 use super::{
     ContainerdError,
     api::{
-        containers::{GetContainerRequest, containers_client::ContainersClient},
+        containers::{
+            GetContainerRequest, GetContainerResponse, containers_client::ContainersClient,
+        },
         events::{Envelope, SubscribeRequest, events_client::EventsClient},
-        namespaces::{ListNamespacesRequest, namespaces_client::NamespacesClient},
+        namespaces::{
+            ListNamespacesRequest, ListNamespacesResponse, namespaces_client::NamespacesClient,
+        },
         task_events::{TaskCreate, TaskDelete, TaskStart},
-        tasks::{self, ListTasksRequest, tasks_client::TasksClient},
+        tasks::{self, ListTasksRequest, ListTasksResponse, tasks_client::TasksClient},
         version::version_client::VersionClient,
     },
 };
+use crate::container::Container;
 
 /// A container's specification with many mounts and devices, times many containers.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -206,6 +211,25 @@ fn task_event(envelope: Envelope) -> Option<TaskEvent> {
         }
         _ => None,
     }
+}
+
+/// Reads whatever containerd may send, for those who try what harms.
+pub fn read_hostile(bytes: &[u8]) {
+    let _ = cgroups_path(bytes);
+    for topic in ["/tasks/create", "/tasks/start", "/tasks/delete"] {
+        let event = Some(prost_types::Any { type_url: String::new(), value: bytes.to_vec() });
+        let _ = task_event(Envelope { topic: topic.to_owned(), event, ..Envelope::default() });
+    }
+    if let Some(envelope) = decode::<Envelope>(bytes) {
+        let _ = task_event(envelope);
+    }
+    if let Some(container) = decode::<GetContainerResponse>(bytes).and_then(|it| it.container) {
+        let labels = container.labels.into_iter().collect();
+        let _ =
+            Container::new(container.id, container.image, labels, String::new(), 0, PathBuf::new());
+    }
+    let _ = decode::<ListTasksResponse>(bytes);
+    let _ = decode::<ListNamespacesResponse>(bytes);
 }
 
 fn decode<M: Message + Default>(value: &[u8]) -> Option<M> {
