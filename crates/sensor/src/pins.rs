@@ -118,14 +118,18 @@ pub fn detach_all(bpffs: &Path, patience: Duration) -> Result<Detached, PinError
     }
 }
 
-/// Removes the links of a run: its programs are detached as soon as nobody else holds them. Its maps stay.
+/// Removes the links of a run: its programs are detached when this returns, unless somebody else holds them. Its maps
+/// stay.
 pub(crate) fn let_go(run: &Path) -> Result<(), PinError> {
-    for link in links_in(run) {
-        fs::remove_file(&link).map_err(|source| PinError {
+    for path in links_in(run) {
+        // A link that goes with its pin is taken away in the background; one that is closed, at once.
+        let link = Link::open(&path);
+        fs::remove_file(&path).map_err(|source| PinError {
             action: "removing the pin",
-            path: link.clone(),
+            path: path.clone(),
             source,
         })?;
+        drop(link);
     }
     Ok(())
 }
@@ -162,7 +166,8 @@ pub(crate) fn program_of(link: &Path) -> Option<u32> {
     Some(Link::open(link).ok()?.info().ok()?.prog_id)
 }
 
-/// Whether a program is still in the kernel. Its number goes when nothing holds it any more, a link included.
+/// Whether a program is still in the kernel, as far as that may be asked (`CAP_SYS_ADMIN`). Its number goes when nothing
+/// holds it any more, a link included.
 pub(crate) fn is_loaded(program: u32) -> bool {
     libbpf_rs::Program::fd_from_id(program).is_ok()
 }

@@ -27,7 +27,9 @@ pub(super) const ANYHOW: &[&str] = &[
     "brk", "munmap", "mremap", "madvise",
     // threads; clone3 is answered below
     "clone3", "exit", "exit_group", "futex", "gettid", "getpid", "getppid", "set_tid_address", "set_robust_list",
-    "get_robust_list", "rseq", "sched_yield", "sched_getaffinity", "restart_syscall",
+    "get_robust_list", "rseq", "sched_yield", "sched_getaffinity", "restart_syscall", "membarrier",
+    // whether a process is the one that is meant
+    "pidfd_open",
     // signals
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
     // time and waiting
@@ -61,13 +63,13 @@ const PR_SET_NAME: u64 = 15;
 const SIGABRT: u64 = 6;
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`
 const FAMILIES: &[u64] = &[1, 2, 10];
-/// `SOL_SOCKET`, `SOL_TCP`; not those of the packet filter
-const LEVELS: &[u64] = &[1, 6];
+/// `SOL_SOCKET`, `SOL_TCP`, `SOL_IPV6`, by which the C library asks name servers; not those of the packet filter
+const LEVELS: &[u64] = &[1, 6, 41];
 /// `TCGETS`, `TIOCGWINSZ`, `FIONREAD`, `FIONBIO`, `FIOCLEX`
 const REQUESTS: &[u64] = &[0x5401, 0x5413, 0x541b, 0x5421, 0x5451];
-/// Elements of maps (1 to 4), pinning (6), information (15), attaching (17, 28), running an iterator (33), detaching (34):
+/// Elements of maps (1 to 4), pinning and opening pins (6, 7), information (15), attaching (17, 28), running an iterator (33), detaching (34):
 /// no program is loaded any more, and no map made.
-const BPF: &[u64] = &[1, 2, 3, 4, 6, 15, 17, 28, 33, 34];
+const BPF: &[u64] = &[1, 2, 3, 4, 6, 7, 15, 17, 28, 33, 34];
 
 pub(super) const NARROWLY: &[Narrow] = &[
     // A thread; never a process.

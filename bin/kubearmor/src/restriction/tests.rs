@@ -16,7 +16,7 @@ use policy::syscall::{self, Architecture};
 use rustix::{
     fs::MemfdFlags,
     net::{AddressFamily, SocketFlags, SocketType, socket_with},
-    process::{PidfdFlags, Signal, kill_process, pidfd_open},
+    process::{PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
     thread::capabilities,
 };
 
@@ -144,7 +144,8 @@ fn does_nothing_else() {
     refused(rustix::process::chroot(directory.path()), "chroot");
     refused(rustix::fs::memfd_create("x", MemfdFlags::CLOEXEC), "a file without a name");
     let parent = rustix::process::getppid().unwrap();
-    refused(pidfd_open(parent, PidfdFlags::empty()), "getting hold of a process");
+    let process = pidfd_open(parent, PidfdFlags::empty()).unwrap();
+    refused(pidfd_send_signal(&process, Signal::CONT), "a signal to what it has got hold of");
     refused(kill_process(parent, Signal::CONT), "a signal");
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     refused(
