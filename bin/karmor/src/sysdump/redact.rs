@@ -85,16 +85,13 @@ pub(super) fn text(text: &str) -> String {
 pub(super) fn lines(lines: &str) -> String {
     let (mut out, mut plain) = (String::new(), String::new());
     for line in lines.lines() {
-        match serde_json::from_str::<Value>(line) {
-            Ok(value @ (Value::Object(_) | Value::Array(_))) => {
-                out.push_str(&text(&std::mem::take(&mut plain)));
-                out.push_str(&json(value).to_string());
-                out.push('\n');
-            }
-            _ => {
-                plain.push_str(line);
-                plain.push('\n');
-            }
+        if let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(line) {
+            out.push_str(&text(&std::mem::take(&mut plain)));
+            out.push_str(&json(value).to_string());
+            out.push('\n');
+        } else {
+            plain.push_str(line);
+            plain.push('\n');
         }
     }
     out.push_str(&text(&plain));
