@@ -59,6 +59,7 @@ impl Default for Search {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "as the keys are called")]
 pub(crate) struct Kafka {
     pub(crate) alerts_topic: String,
     pub(crate) logs_topic: String,
