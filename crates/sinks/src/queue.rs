@@ -193,7 +193,7 @@ mod tests {
         queue.ready(batch).await;
         assert_eq!(start.elapsed(), Duration::ZERO, "full");
         queue.take(9, 99);
-        let (_, ()) = tokio::join!(queue.ready(batch), async { queue.close() });
+        let ((), ()) = tokio::join!(queue.ready(batch), async { queue.close() });
         assert_eq!(start.elapsed(), Duration::ZERO, "closed");
     }
 
@@ -203,6 +203,6 @@ mod tests {
         push(&queue, "1");
         queue.crowded(true).await;
         push(&queue, "2");
-        let (_, ()) = tokio::join!(queue.crowded(false), async { assert!(push(&queue, "3")) });
+        let ((), ()) = tokio::join!(queue.crowded(false), async { assert!(push(&queue, "3")) });
     }
 }

@@ -67,7 +67,11 @@ impl Sinks {
         let event = Event::new(stream, line);
         let fields = OnceLock::new();
         let outlets = self.0.outlets.load();
-        outlets.iter().fold(true, |all, outlet| outlet.offer(&event, &fields) && all)
+        let mut all = true;
+        for outlet in outlets.iter() {
+            all &= outlet.offer(&event, &fields);
+        }
+        all
     }
 
     /// Brings the list into force: what is new starts, what is gone leaves its events in its spool, what has changed
@@ -141,12 +145,11 @@ impl Running {
 
     async fn end(mut self, patience: Duration) {
         self.outlet.queue.close();
-        let worker = match timeout(patience, &mut self.task).await {
-            Ok(worker) => worker,
-            Err(_) => {
-                let _ = self.stop.send(true);
-                self.task.await
-            }
+        let worker = if let Ok(worker) = timeout(patience, &mut self.task).await {
+            worker
+        } else {
+            let _ = self.stop.send(true);
+            self.task.await
         };
         if let Ok(worker) = worker {
             worker.park().await;

@@ -1,4 +1,4 @@
-//! The environment variables by which the existing relay is told of Elasticsearch and OpenSearch.
+//! The environment variables by which the existing relay is told of Elasticsearch and `OpenSearch`.
 //!
 //! Source: kubearmor-relay-server. What it reads there makes the same sinks here, so a deployment needs no other words.
 

@@ -155,6 +155,7 @@ impl Tls {
 /// What is sent together. It is sent when one of these is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "as the keys are called")]
 pub(crate) struct Batch {
     pub(crate) max_events: usize,
     /// Of the events as JSON.

@@ -36,7 +36,7 @@ impl Default for Otlp {
     }
 }
 
-/// Elasticsearch and OpenSearch. The defaults are those that dashboards look for.
+/// Elasticsearch and `OpenSearch`. The defaults are those that dashboards look for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Search {
@@ -59,11 +59,11 @@ impl Default for Search {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "as the keys are called")]
 pub(crate) struct Kafka {
     pub(crate) alerts_topic: String,
     pub(crate) logs_topic: String,
     pub(crate) messages_topic: String,
-    pub(crate) sasl: Mechanism,
 }
 
 impl Default for Kafka {
@@ -72,7 +72,6 @@ impl Default for Kafka {
             alerts_topic: "kubearmor-alerts".into(),
             logs_topic: "kubearmor-logs".into(),
             messages_topic: "kubearmor-messages".into(),
-            sasl: Mechanism::Plain,
         }
     }
 }
@@ -85,13 +84,6 @@ impl Kafka {
             Stream::Messages => &self.messages_topic,
         }
     }
-}
-
-/// How a Kafka broker is shown a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Mechanism {
-    Plain,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,7 +299,7 @@ impl Endpoint {
 
 fn http(text: &str) -> Result<Endpoint, String> {
     let uri: Uri = text.parse().map_err(|error| format!("`endpoint`: `{text}`: {error}"))?;
-    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
     if authority.is_empty() {
         return Err(format!("`endpoint`: `{text}` names no host"));
     }

@@ -7,11 +7,11 @@ use serde_json::{from_value, json, to_value};
 use super::*;
 use crate::event::samples;
 
-fn one(keys: Value) -> SinkConfig {
+fn one(keys: &Value) -> SinkConfig {
     from_value::<SinkList>(json!([keys])).unwrap().0.remove(0)
 }
 
-fn refusal(keys: Value) -> String {
+fn refusal(keys: &Value) -> String {
     from_value::<SinkList>(json!([keys])).unwrap_err().to_string()
 }
 
@@ -45,10 +45,10 @@ fn what_is_shown_can_be_written() {
 
 #[test]
 fn errors_name_the_sink_and_the_key() {
-    let sink = |more: Value| {
+    let sink = |more: &Value| {
         let mut keys = json!({"name": "a", "kind": "webhook", "endpoint": "http://h"});
         keys.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        refusal(keys)
+        refusal(&keys)
     };
     for (more, told) in [
         (json!({"colour": 1}), "`a`: unknown field `colour`, expected one of `format`"),
@@ -75,10 +75,10 @@ fn errors_name_the_sink_and_the_key() {
         (json!({"kind": "kafka"}), "`a`: `endpoint`: `http://h` is none: write tcp://"),
         (json!({"kind": "splunk"}), "`a`: `auth` is missing"),
     ] {
-        let said = sink(more.clone());
+        let said = sink(&more);
         assert!(said.starts_with(told), "{more}: {said}");
     }
-    assert!(refusal(json!({"kind": "otlp"})).starts_with("entry 1: `name` is missing"));
+    assert!(refusal(&json!({"kind": "otlp"})).starts_with("entry 1: `name` is missing"));
     let two = json!([{"name": "a", "kind": "webhook", "endpoint": "http://h"},
                      {"name": "a", "kind": "webhook", "endpoint": "http://i"}]);
     let said = from_value::<SinkList>(two).unwrap_err().to_string();
@@ -87,7 +87,7 @@ fn errors_name_the_sink_and_the_key() {
 
 #[test]
 fn filters_ask_each_stream_for_the_fields_that_it_has() {
-    let config = one(json!({"name": "a", "kind": "webhook", "endpoint": "http://h",
+    let config = one(&json!({"name": "a", "kind": "webhook", "endpoint": "http://h",
         "filter": {"namespaces": ["bank"], "actions": ["Block"], "minSeverity": 5}}));
     let passes = |filter: &Filter| {
         let events = samples::events();

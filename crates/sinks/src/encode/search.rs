@@ -1,4 +1,4 @@
-//! Elasticsearch and OpenSearch: the body of `_bulk`, and its answer item by item.
+//! Elasticsearch and `OpenSearch`: the body of `_bulk`, and its answer item by item.
 //!
 //! Each document has an id of its own, and is created rather than indexed: one that is sent a second time is answered
 //! with a conflict, and is there once.

@@ -126,7 +126,8 @@ pub(crate) fn sink(name: &str, kind: &str, endpoint: &str, more: Value) -> Value
         "retry": {"initialMillis": 1, "maxMillis": 8},
         "timeoutMillis": 60_000,
     });
-    keys.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("{more} is no object") };
+    keys.as_object_mut().unwrap().extend(more);
     keys
 }
 

@@ -1,4 +1,4 @@
-//! Elasticsearch and OpenSearch: a stand-in that keeps documents by index and id, as they do.
+//! Elasticsearch and `OpenSearch`: a stand-in that keeps documents by index and id, as they do.
 
 use std::{
     collections::BTreeMap,

@@ -59,7 +59,8 @@ fn server(directory: &Path, name: &str, clients: Option<&str>) -> ServerConfig {
 }
 
 fn hook(port: u16, tls: Value) -> Value {
-    json!([sink("hook", "webhook", &format!("https://localhost:{port}"), json!({ "tls": tls }))])
+    let more = Value::Object([("tls".to_owned(), tls)].into_iter().collect());
+    json!([sink("hook", "webhook", &format!("https://localhost:{port}"), more)])
 }
 
 #[tokio::test]
