@@ -18,6 +18,7 @@ mod probe_file;
 mod processes;
 mod reload;
 mod restore;
+mod runtimes;
 mod store;
 mod submissions;
 mod told;

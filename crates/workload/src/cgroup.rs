@@ -84,11 +84,17 @@ fn own_cgroup<'a>(path: &'a str, wanted: Option<&str>) -> &'a str {
     let mut end = 0;
     for component in path.split_inclusive('/') {
         end += component.len();
-        if component.trim_end_matches('/') == leaf {
+        if is_named(component.trim_end_matches('/'), &leaf) {
             return path[..end].trim_end_matches('/');
         }
     }
     path
+}
+
+/// A runtime that is given no path calls a container's group by its id, or `PREFIX-ID.scope`, or `PREFIX-ID`.
+fn is_named(component: &str, leaf: &str) -> bool {
+    let bare = component.strip_suffix(".scope").unwrap_or(component);
+    component == leaf || bare.rsplit('-').next() == Some(leaf)
 }
 
 /// The last component that a runtime makes of `cgroupsPath`: `/a/b` is `b`, systemd's `slice:prefix:name` is
@@ -133,6 +139,14 @@ mod tests {
             ("/elsewhere", Some("/default/web"), "/elsewhere"),
             ("/default/web/sub", None, "/default/web/sub"),
             ("/default/web", Some("/"), "/default/web"),
+            ("/system.slice/docker-c0ffee.scope/init", Some("c0ffee"), "/system.slice/docker-c0ffee.scope"),
+            ("/docker/c0ffee", Some("c0ffee"), "/docker/c0ffee"),
+            (
+                "/machine.slice/libpod-c0ffee.scope/container",
+                Some("c0ffee"),
+                "/machine.slice/libpod-c0ffee.scope",
+            ),
+            ("/libpod_parent/libpod-c0ffee/x", Some("c0ffee"), "/libpod_parent/libpod-c0ffee"),
         ];
         for (path, wanted, expected) in cases {
             assert_eq!(own_cgroup(path, wanted), expected, "{path} wanted {wanted:?}");

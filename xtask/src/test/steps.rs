@@ -137,6 +137,12 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Sums,
         ),
         step(
+            "runtimes",
+            "containers of Docker, Podman and crun, Linux 6.12",
+            on_kernel(checkout, Some(&checkout.root().join("test/cases/runtimes")), "6.12", &[]),
+            Voice::Sums,
+        ),
+        step(
             "cases",
             "behaviour cases, Linux 6.12",
             on_kernel(checkout, functional.as_deref(), "6.12", &[]),

@@ -1,0 +1,4 @@
+//! Generated from `proto/cri`.
+#![allow(clippy::pedantic, unreachable_pub, unused_qualifications, reason = "generated code")]
+
+tonic::include_proto!("runtime.v1");
