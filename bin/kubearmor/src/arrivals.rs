@@ -120,12 +120,7 @@ impl Governor for Arrivals {
 
 impl Arrivals {
     pub(crate) fn new(config: &Config, containerd: Vec<PathBuf>, index: IndexHandle) -> Self {
-        Self {
-            index,
-            containerd,
-            ways: Ways::default(),
-            told: told(&config.run_dir),
-        }
+        Self { index, containerd, ways: Ways::default(), told: told(&config.run_dir) }
     }
 
     /// Takes over the containers that hooks have told an earlier run of the agent of.

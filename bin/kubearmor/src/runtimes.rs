@@ -111,7 +111,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = Config { run_dir: directory.path().to_owned(), ..Config::default() };
         let docker = PathBuf::from("/run/docker.sock");
-        for followed in [Followed::from([(docker.clone(), "docker://26".to_owned())]), Followed::new()]
+        for followed in
+            [Followed::from([(docker.clone(), "docker://26".to_owned())]), Followed::new()]
         {
             let (sender, receiver) = watch::channel(followed);
             drop(sender);

@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     agent_start: AtomicU64,
     agent: AtomicU32,
     pub(crate) pass_unresolved: AtomicU32,
+    pub(crate) legacy_groups: AtomicU32,
+    spare: AtomicU32,
 }
 
 /// `CALL_NUMBERS`

@@ -19,10 +19,7 @@ pub const DEFAULT_SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// Adds labels and image of a container that containerd is about to start; false if it does not know it. Asks its store
 /// only: its runtime answers nobody before the container's hooks have ended.
-pub(crate) async fn complete(
-    socket: &Path,
-    newcomer: &mut Newcomer,
-) -> Result<bool, RuntimeError> {
+pub(crate) async fn complete(socket: &Path, newcomer: &mut Newcomer) -> Result<bool, RuntimeError> {
     let mut client = Client::connect(socket).await?;
     let namespaces = match newcomer.runtime_namespace.as_str() {
         "" => client.namespaces().await?,

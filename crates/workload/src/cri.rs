@@ -172,11 +172,10 @@ fn seen(id: String) -> Sighting {
 
 /// A container that is only created has no process yet; one that is deleted has ended before.
 fn change(event: ContainerEventResponse) -> Option<Change> {
-    let id = event.container_id.clone();
-    match event.container_event_type() {
-        ContainerEventType::ContainerStartedEvent => {
-            Some(Change::Exists(seen(id)))
-        }
+    let kind = event.container_event_type();
+    let id = event.container_id;
+    match kind {
+        ContainerEventType::ContainerStartedEvent => Some(Change::Exists(seen(id))),
         ContainerEventType::ContainerStoppedEvent => Some(Change::Gone { id, pid: None }),
         ContainerEventType::ContainerCreatedEvent | ContainerEventType::ContainerDeletedEvent => {
             None

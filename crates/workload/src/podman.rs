@@ -53,9 +53,7 @@ impl Peer for Storage {
     async fn running(&mut self) -> Result<Vec<Sighting>, RuntimeError> {
         let found = read(&self.database, running).await?;
         let there = found.into_iter().filter(|(id, pid)| (self.is_member)(*pid, id));
-        Ok(there
-            .map(|(id, pid)| Sighting { id, pid: Some(pid), ..Sighting::default() })
-            .collect())
+        Ok(there.map(|(id, pid)| Sighting { id, pid: Some(pid), ..Sighting::default() }).collect())
     }
 
     async fn describe(&mut self, sighting: &Sighting) -> Result<Option<Description>, RuntimeError> {

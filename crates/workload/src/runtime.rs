@@ -63,7 +63,10 @@ pub(crate) struct Description {
 pub(crate) enum Change {
     Exists(Sighting),
     /// A life of this container has ended; without a process it is asked which.
-    Gone { id: String, pid: Option<u32> },
+    Gone {
+        id: String,
+        pid: Option<u32>,
+    },
     /// Something has changed, or may have: it is time to ask what runs.
     Any,
 }

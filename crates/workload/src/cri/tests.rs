@@ -43,10 +43,8 @@ impl Fake {
     }
 
     async fn publish(&self, kind: ContainerEventType, id: &str) {
-        let event = ContainerEventResponse {
-            container_id: id.into(),
-            container_event_type: kind.into(),
-        };
+        let event =
+            ContainerEventResponse { container_id: id.into(), container_event_type: kind.into() };
         let subscribers = self.0.lock().unwrap().subscribers.clone();
         for subscriber in subscribers {
             let _ = subscriber.send(Ok(event.clone())).await;

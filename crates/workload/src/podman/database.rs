@@ -33,7 +33,8 @@ pub(super) fn schema(database: &Path) -> Result<u32> {
 pub(super) fn running(database: &Path) -> Result<Vec<(String, u32)>> {
     let connection = open(database)?;
     let mut query = connection.prepare("SELECT ID, JSON FROM ContainerState")?;
-    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let rows =
+        query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut found = Vec::new();
     for row in rows {
         let (id, state) = row?;

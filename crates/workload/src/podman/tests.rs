@@ -99,7 +99,7 @@ async fn what_a_hook_cannot_tell_the_database_knows() {
 async fn a_database_of_another_make_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let database = database(directory.path());
-    std::fs::write(&database, "no database").unwrap();
+    fs::write(&database, "no database").unwrap();
     let mut storage = Storage::connect(&database).await.unwrap();
     let error = storage.version().await.unwrap_err().to_string();
     assert!(error.contains("Podman's database"), "{error}");

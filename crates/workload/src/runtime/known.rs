@@ -15,7 +15,7 @@ pub enum Kind {
     Cri,
 }
 
-/// Where runtimes listen unless told otherwise. Those of k3s and MicroK8s are containerd's.
+/// Where runtimes listen unless told otherwise. Kubernetes in one package brings a containerd of its own.
 const PLACES: [(Kind, &str); 7] = [
     (Kind::Containerd, "/run/containerd/containerd.sock"),
     (Kind::Containerd, "/run/k3s/containerd/containerd.sock"),
