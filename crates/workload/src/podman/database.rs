@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Result};
+use rusqlite::{Connection, Error, OpenFlags, OptionalExtension as _, Result, Row};
 use serde::{Deserialize, de::DeserializeOwned};
 
 /// A transaction of Podman's is over within this time.
@@ -33,25 +33,15 @@ pub(super) fn schema(database: &Path) -> Result<u32> {
 pub(super) fn running(database: &Path) -> Result<Vec<(String, u32)>> {
     let connection = open(database)?;
     let mut query = connection.prepare("SELECT ID, JSON FROM ContainerState")?;
-    let rows =
-        query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (id, state) = row?;
-        let State { pid } = parse(&state)?;
-        if pid != 0 {
-            found.push((id, pid));
-        }
-    }
-    Ok(found)
+    let rows = query.query_map([], |row| Ok((row.get(0)?, parse::<State>(row, 1)?.pid)))?;
+    rows.filter(|row| row.as_ref().map_or(true, |&(_, pid)| pid != 0)).collect()
 }
 
 /// `None` if there is no such container.
 pub(super) fn record(database: &Path, id: &str) -> Result<Option<Record>> {
     let connection = open(database)?;
     let query = "SELECT JSON FROM ContainerConfig WHERE ID = ?1";
-    let text = connection.query_row(query, [id], |row| row.get::<_, String>(0)).optional()?;
-    text.map(|text| parse(&text)).transpose()
+    connection.query_row(query, [id], |row| parse(row, 0)).optional()
 }
 
 fn open(database: &Path) -> Result<Connection> {
@@ -60,8 +50,10 @@ fn open(database: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-    })
+/// The column is declared as text and holds bytes.
+fn parse<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+    let value = row.get_ref(column)?;
+    let text = value.as_bytes()?;
+    serde_json::from_slice(text)
+        .map_err(|error| Error::FromSqlConversionFailure(column, value.data_type(), error.into()))
 }

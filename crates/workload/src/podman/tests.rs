@@ -23,9 +23,10 @@ fn add(made: &Connection, id: &str, pid: u32) {
         "labels": {"app": "web"}, "spec": {"process": {"args": ["sh"]}}});
     let state = json!({"state": 3, "pid": pid});
     let state = if pid == 0 { json!({"state": 2}) } else { state };
-    made.execute("INSERT INTO ContainerConfig VALUES (?1, 'web', ?2)", (id, config.to_string()))
-        .unwrap();
-    made.execute("INSERT INTO ContainerState VALUES (?1, 3, ?2)", (id, state.to_string())).unwrap();
+    // As bytes, which is how Podman writes it.
+    let [config, state] = [config, state].map(|value| value.to_string().into_bytes());
+    made.execute("INSERT INTO ContainerConfig VALUES (?1, 'web', ?2)", (id, config)).unwrap();
+    made.execute("INSERT INTO ContainerState VALUES (?1, 3, ?2)", (id, state)).unwrap();
 }
 
 /// Whose members are taken by their numbers: no process of the test is in a container.
