@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -191,6 +192,16 @@ async fn a_runtime_that_comes_later_is_taken_up() {
     fake.run("one", 11);
     fake.serve(&socket);
     assert_eq!(watched.next().await, "+one@11");
+}
+
+#[tokio::test]
+async fn one_that_hangs_counts_as_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let patience = Duration::from_millis(50);
+    let mut watched = Watched::patient::<Client>(Kind::Docker, &socket, patience);
+    assert_eq!(watched.standing().await, WorkloadEvent::RuntimeAway);
 }
 
 #[test]

@@ -4,11 +4,16 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Followed, Kind, Peer, Runtime, census::Census, watcher::Watcher};
+use super::{
+    Followed, Kind, Peer, Runtime,
+    census::Census,
+    watcher::{ANSWER, Watcher},
+};
 use crate::container::{Container, WorkloadEvent};
 
 pub(crate) struct Watched {
@@ -19,6 +24,15 @@ pub(crate) struct Watched {
 impl Watched {
     /// Follows what listens at this socket, or will.
     pub(crate) fn start<P: Peer + 'static>(kind: Kind, socket: &Path) -> Self {
+        Self::patient::<P>(kind, socket, ANSWER)
+    }
+
+    /// The same, for so long.
+    pub(crate) fn patient<P: Peer + 'static>(
+        kind: Kind,
+        socket: &Path,
+        patience: Duration,
+    ) -> Self {
         let (sender, events) = mpsc::channel(16);
         let followed = watch::Sender::new(Followed::new());
         let watcher = Watcher {
@@ -29,6 +43,7 @@ impl Watched {
             followed: followed.clone(),
             known: BTreeMap::new(),
             find_cgroup: |pid, _| Ok(PathBuf::from(format!("/cgroup/{pid}"))),
+            patience,
         };
         tokio::spawn(watcher.run::<P>());
         Self { events, followed: followed.subscribe() }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc::Sender, watch},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::{debug, info, warn};
 
@@ -24,6 +24,8 @@ use crate::{
     containerd, cri, docker, podman,
 };
 
+/// What a runtime has to say something, lest the agent waited for one that hangs.
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// How often it is looked whether a runtime has come that was not there.
@@ -57,6 +59,7 @@ pub fn follow(
             followed: followed.clone(),
             known: BTreeMap::new(),
             find_cgroup: cgroup::directory,
+            patience: ANSWER,
         };
         match kind {
             Kind::Containerd => drop(tokio::spawn(watcher.run::<containerd::Client>())),
@@ -76,6 +79,8 @@ pub(super) struct Watcher {
     /// By id, what has been told.
     pub(super) known: BTreeMap<String, Container>,
     pub(super) find_cgroup: FindCgroup,
+    /// Until a runtime that says nothing counts as away.
+    pub(super) patience: Duration,
 }
 
 impl Watcher {
@@ -120,9 +125,13 @@ impl Watcher {
         told: &mut String,
     ) -> Result<std::convert::Infallible, RuntimeError> {
         let socket = self.runtime.socket.clone();
-        let mut peer = P::connect(&socket).await?;
-        let version = peer.version().await?;
-        peer.subscribe().await?;
+        let (mut peer, version) = within(self.patience, async {
+            let mut peer = P::connect(&socket).await?;
+            let version = peer.version().await?;
+            peer.subscribe().await?;
+            Ok((peer, version))
+        })
+        .await?;
         self.scan(&mut peer).await?;
         let kind = self.runtime.kind;
         info!("following containers of {kind} {version} at {}", socket.display());
@@ -147,7 +156,7 @@ impl Watcher {
     /// Compares what runs with what has been told, and tells the difference.
     async fn scan(&mut self, peer: &mut impl Peer) -> Result<(), RuntimeError> {
         let mut gone: Vec<_> = self.known.keys().cloned().collect();
-        for sighting in peer.running().await? {
+        for sighting in within(self.patience, peer.running()).await? {
             gone.retain(|known| *known != sighting.id);
             self.sighted(peer, &sighting).await?;
         }
@@ -171,6 +180,8 @@ impl Watcher {
                 let sighting = Sighting { id: id.clone(), ..Sighting::default() };
                 match peer.describe(&sighting).await? {
                     Some(description) => self.started(sighting, description).await,
+                    // The runtime may not have had time to say, and the end may be that of an earlier life.
+                    None if self.known.get(&id).is_some_and(Container::is_there) => Ok(()),
                     None => self.stopped(id).await,
                 }
             }
@@ -244,4 +255,15 @@ impl Watcher {
     async fn tell(&self, event: WorkloadEvent) -> Result<(), RuntimeError> {
         self.events.send(event).await.map_err(|_closed| RuntimeError::Receiver)
     }
+}
+
+async fn within<T>(
+    time: Duration,
+    asked: impl Future<Output = Result<T, RuntimeError>>,
+) -> Result<T, RuntimeError> {
+    let too_late = |_| {
+        let reason = format!("no answer within {} s", time.as_secs());
+        RuntimeError::call("asking what runs")(&reason)
+    };
+    timeout(time, asked).await.map_err(too_late)?
 }

@@ -17,6 +17,7 @@ use crate::{
     requirement::Requirement,
 };
 
+const WORK: &str = "/run/cases";
 /// A directory of hooks for `podman run --hooks-dir`.
 const HOOKS: &str = "/run/cases/hooks.d";
 const DOCKER_LOG: &str = "/run/cases/dockerd.log";
@@ -62,6 +63,7 @@ impl Drop for Engines {
 
 /// Beside the containerd that runs, without networks, and so that containers outlive it.
 fn start_docker() -> Result<Child> {
+    fs::create_dir_all(WORK)?;
     let log = File::create(DOCKER_LOG)?;
     let mut daemon = Command::new("dockerd")
         .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--live-restore"])
