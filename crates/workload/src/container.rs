@@ -212,6 +212,18 @@ mod tests {
     }
 
     #[test]
+    fn docker_names_what_containerd_has_told_of_already() {
+        let moby = container(&[("com.docker/engine.bundle.path", "/run/x")]);
+        let mut known = Container { image: String::new(), ..moby };
+        let mut dockers = container(&[("app", "web")]);
+        dockers.called("shop");
+        assert!(known.is_same_life(&dockers));
+        known.complete(&dockers);
+        assert_eq!((known.name.as_str(), known.image.as_str()), ("shop", "img"));
+        assert_eq!(known.labels.into_iter().collect::<Vec<_>>(), [("app".into(), "web".into())]);
+    }
+
+    #[test]
     fn an_empty_label_names_nothing() {
         assert_eq!(container(&[("kubearmor.io/container.name", "")]).name, "c0ffee");
     }
