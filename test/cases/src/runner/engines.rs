@@ -38,7 +38,9 @@ impl Engines {
         images: &mut Images,
         hooks: &Value,
     ) -> Result<()> {
-        if case.requires.contains(&Requirement::Docker) && self.docker.is_none() {
+        // A case may have ended it.
+        let runs = matches!(self.docker.as_mut().map(Child::try_wait), Some(Ok(None)));
+        if case.requires.contains(&Requirement::Docker) && !runs {
             self.docker = Some(start_docker().context("Docker")?);
             import(&["docker", "import"], images).context("Docker's image")?;
         }
