@@ -64,6 +64,8 @@ struct settings {
 	__u64 agent_start;    /* ns since boot: its number may be another's one day */
 	__u32 agent;          /* thread group */
 	__u32 pass_unresolved; /* an object that cannot be followed to the root is permitted */
+	__u32 legacy_groups;  /* containers are told by control groups v1 */
+	__u32 spare;
 };
 
 #define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */

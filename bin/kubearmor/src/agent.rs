@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::{OwnPlace, WorkloadEvent};
+use workload::{Followed, OwnPlace, Runtime, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
@@ -30,6 +30,7 @@ use crate::{
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     restriction::{self, Outcome},
+    runtimes,
     store::Store,
     submissions::Desk,
     transport::{self, Offer},
@@ -197,12 +198,17 @@ async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Resu
     tokio::spawn(transport::serve_health(offer.clone()));
     let services = tokio::spawn(offer.serve());
 
-    let arrivals = Arc::new(Arrivals::new(&config, index.clone()));
-    // Before containerd is asked: it answers only when the hooks that wait for the agent have ended.
+    let known = runtimes::known(&config);
+    let arrivals = runtimes::of_containerd(&known);
+    let arrivals = Arc::new(Arrivals::new(&config, arrivals, index.clone()));
+    // Before runtimes are asked: they answer only when the hooks that wait for the agent have ended.
     arrivals::listen(&arrivals, &config).await;
     let scanned = Arc::new(Notify::new());
-    tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
-    tokio::spawn(ways::tell(arrivals.ways.follow(), config.clone(), capabilities, enforcing));
+    let followed = watch::Sender::new(Followed::new());
+    tokio::spawn(runtimes::keep(config.clone(), followed.subscribe()));
+    let (ways, told) = (arrivals.ways.follow(), followed.subscribe());
+    tokio::spawn(ways::tell(ways, told, config.clone(), capabilities, enforcing));
+    tokio::spawn(follow_containers(known, &followed, index.clone(), Arc::clone(&scanned)));
 
     let comparing = tokio::spawn(comparison.go_on());
 
@@ -322,12 +328,14 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
 
 /// Hands what happens to containers to the index, and tells when all that exist are governed.
 fn follow_containers(
-    config: &Config,
+    runtimes: Vec<Runtime>,
+    followed: &watch::Sender<Followed>,
     index: IndexHandle,
     scanned: Arc<Notify>,
 ) -> impl Future<Output = ()> + use<> {
     let (sender, mut receiver) = mpsc::channel::<WorkloadEvent>(WORKLOAD_QUEUE);
-    tokio::spawn(workload::containerd::watch(config.containerd_socket.clone(), sender));
+    workload::follow(runtimes, &sender, followed);
+    drop(sender);
     async move {
         while let Some(event) = receiver.recv().await {
             let ready = index.call(move |index| {

@@ -136,7 +136,7 @@ impl Default for Config {
             nri_socket: String::new(),
             nri_index: "99".into(),
             enable_nri: true,
-            containerd_socket: workload::containerd::DEFAULT_SOCKET.into(),
+            containerd_socket: workload::CONTAINERD_SOCKET.into(),
             visibility: VisibilityList::default(),
             host_visibility: HostVisibility::Default,
             log_merge_millis: 1000,
@@ -241,7 +241,6 @@ impl Config {
     pub(crate) fn not_there_yet(&self) -> Vec<&'static str> {
         let asked = [
             (self.k8s, "k8s: policies come through gRPC and policyDir only"),
-            (!self.cri_socket.is_empty(), "criSocket: containerdSocket is used"),
             (self.enable_kube_armor_vm, "enableKubeArmorVm: no policies come from a controller"),
             (self.enable_ima, "enableIMA: events carry no hashes"),
             (self.enable_usb_device_handler, "enableUSBDeviceHandler: device rules do nothing"),

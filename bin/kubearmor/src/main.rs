@@ -21,6 +21,7 @@ mod processes;
 mod reload;
 mod restore;
 mod restriction;
+mod runtimes;
 mod store;
 mod submissions;
 mod told;

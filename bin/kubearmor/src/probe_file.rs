@@ -52,13 +52,13 @@ struct Postures {
     device: Option<Posture>,
 }
 
-/// What does not change while the agent runs.
+/// What there is on this node.
 pub(crate) struct Node<'a> {
     pub(crate) config: &'a Config,
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) enforcing: bool,
-    /// The container runtime with its version.
-    pub(crate) runtime: &'a str,
+    /// The container runtimes that are followed, with their versions.
+    pub(crate) runtimes: &'a str,
 }
 
 /// Takes away what other users may have put in its place. Among files of a directory that is everybody's this takes
@@ -79,12 +79,12 @@ fn clear_unless_of(path: &Path, own: u32) {
 
 /// Replaces the file at `path`. `container_start` says whether a container's first program is governed.
 pub(crate) fn write(path: &Path, node: &Node<'_>, container_start: &str) -> io::Result<()> {
-    let &Node { config, capabilities, enforcing, runtime } = node;
+    let &Node { config, capabilities, enforcing, runtimes } = node;
     let probe = ProbeFile {
         os_image: os_image(),
         kernel_version: &capabilities.kernel,
         kubelet_version: "",
-        container_runtime: runtime,
+        container_runtime: runtimes,
         active_lsm: if enforcing { "BPFLSM" } else { "" },
         // The programs carry their own type information; no headers are needed.
         kernel_header_present: true,

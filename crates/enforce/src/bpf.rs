@@ -322,6 +322,9 @@ impl BpfEnforcer {
         match placement {
             Placement::Host => self.sensor.set_host_slot(placed.slot, placed.generation),
             Placement::Container { cgroup, .. } => {
+                let legacy =
+                    is_legacy(cgroup).map_err(|e| kernel("reading the control group")(e.into()))?;
+                self.sensor.tell_by_legacy_groups(legacy);
                 for id in
                     cgroup_ids(cgroup).map_err(|e| kernel("reading the control group")(e.into()))?
                 {
@@ -448,7 +451,13 @@ impl Enforcer for BpfEnforcer {
     }
 }
 
-/// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
+/// Whether a control group is one of version 1.
+fn is_legacy(cgroup: &Path) -> io::Result<bool> {
+    const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb; // linux/magic.h
+    Ok(rustix::fs::statfs(cgroup)?.f_type == CGROUP_SUPER_MAGIC)
+}
+
+/// The ids of a control group and of all groups below it: the kernel numbers a group by its directory's inode.
 fn cgroup_ids(cgroup: &Path) -> io::Result<Vec<u64>> {
     let mut ids = vec![fs::metadata(cgroup)?.ino()];
     let mut folders: Vec<PathBuf> = vec![cgroup.to_owned()];

@@ -36,7 +36,8 @@ impl fmt::Display for WorkloadKey {
 pub enum Placement {
     Host,
     Container {
-        /// The container's cgroup directory (v2), under the host's cgroup mount.
+        /// The container's cgroup directory, under the host's cgroup mount: in the v2 hierarchy, or in that of `devices`
+        /// of v1. All containers of a host are in one of the two.
         cgroup: PathBuf,
         /// The first process as the host numbers it, if it runs already.
         pid: Option<u32>,

@@ -253,8 +253,8 @@ impl Sensor {
                 problems.push(format!("{}: {error}", place.display()));
             }
         }
-        if let Err(error) = marks.control_group(&mounts) {
-            problems.push(format!("the agent's control group: {error}"));
+        if let Err(error) = marks.control_groups(&mounts) {
+            problems.push(format!("the agent's control groups: {error}"));
         }
         self.own = marks;
         self.renew_marks()?;
@@ -364,7 +364,13 @@ impl Sensor {
         self.wanted.bring_about(self.settings.settings());
     }
 
-    /// Tasks that execute something in this control group (v2 id) belong to the slot.
+    /// From now on containers are told by the `devices` hierarchy of control groups v1, or by v2. Ids that are bound are
+    /// those of that hierarchy.
+    pub fn tell_by_legacy_groups(&self, legacy: bool) {
+        self.settings.settings().legacy_groups.store(legacy.into(), Ordering::Release);
+    }
+
+    /// Tasks that execute something in this control group, by its id, belong to the slot.
     pub fn bind_cgroup(&self, id: u64, slot: u32, generation: u32) -> Result<(), libbpf_rs::Error> {
         let mut value = [0; 8];
         value[..4].copy_from_slice(&slot.to_ne_bytes());

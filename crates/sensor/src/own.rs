@@ -87,16 +87,14 @@ impl Marks {
         self.walk(&path, whole, WAY, mounts, covered)
     }
 
-    /// Marks the control group of this process and those above it. In the root there is nothing to be done to anybody.
-    pub(crate) fn control_group(&mut self, mounts: &Mounts) -> io::Result<()> {
-        let text = fs::read_to_string("/proc/self/cgroup")?;
-        let below = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        let root = cgroups::mount()?;
-        let mut path = root.join(below);
-        while path != root && path.starts_with(&root) {
-            let found = mounts.find(&open(&path)?)?;
-            self.inode(&found, GROUP | WAY);
-            path.pop();
+    /// Marks the control groups of this process and those above them. In a root there is nothing to be done to anybody.
+    pub(crate) fn control_groups(&mut self, mounts: &Mounts) -> io::Result<()> {
+        for (mut path, root) in cgroups::own()? {
+            while path != root && path.starts_with(&root) {
+                let found = mounts.find(&open(&path)?)?;
+                self.inode(&found, GROUP | WAY);
+                path.pop();
+            }
         }
         Ok(())
     }

@@ -78,6 +78,8 @@ mod tests {
             agent_start: AtomicU64::new(0),
             agent: AtomicU32::new(0),
             pass_unresolved: AtomicU32::new(0),
+            legacy_groups: AtomicU32::new(0),
+            spare: AtomicU32::new(0),
         }
     }
 

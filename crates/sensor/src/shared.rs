@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) agent_start: AtomicU64,
     pub(crate) agent: AtomicU32,
     pub(crate) pass_unresolved: AtomicU32,
+    pub(crate) legacy_groups: AtomicU32,
+    pub(crate) spare: AtomicU32,
 }
 
 /// Of any architecture: where mappings may begin.

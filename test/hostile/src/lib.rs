@@ -51,7 +51,7 @@ pub fn record(bytes: &[u8]) {
 
 /// What containerd answers, and the events that it sends.
 pub fn containerd(bytes: &[u8]) {
-    workload::containerd::read_hostile(bytes);
+    workload::read_hostile_containerd(bytes);
 }
 
 /// What a hook says to the agent.

@@ -26,14 +26,17 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("logPath", "Where events are written as JSON lines: none, stdout or a file"),
     ("sinks", "Peers that events are sent to: a list, as in the configuration file, in one line"),
     ("seLinuxProfileDir", "Directory of SELinux modules"),
-    ("criSocket", "Socket of the container runtime interface"),
+    (
+        "criSocket",
+        "Socket of a container runtime at an unusual place, such as unix:///run/crio/crio.sock",
+    ),
     (
         "nriSocket",
         "Socket of the node resource interface (default: /var/run/nri/nri.sock or /run/nri/nri.sock)",
     ),
     ("nriIndex", "Place among that interface's plugins: two digits"),
     ("enableNRI", "Be asked by that interface before a container starts, where it is there"),
-    ("containerdSocket", "Socket of containerd"),
+    ("containerdSocket", "Socket of containerd, followed beside all usual ones of runtimes"),
     (
         "visibility",
         "Classes of container events to log: process,file,network,capabilities,dns,ima or none",

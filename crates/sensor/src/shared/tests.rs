@@ -94,6 +94,8 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("agent_start", offset_of!(Settings, agent_start)),
             ("agent", offset_of!(Settings, agent)),
             ("pass_unresolved", offset_of!(Settings, pass_unresolved)),
+            ("legacy_groups", offset_of!(Settings, legacy_groups)),
+            ("spare", offset_of!(Settings, spare)),
         ],
     );
 }
