@@ -19,7 +19,7 @@ use crate::{
 /// What an agent has to end.
 const END: Duration = Duration::from_secs(15);
 /// What the kernel has to let go of programs.
-const LET_GO: Duration = Duration::from_secs(10);
+const LET_GO: Duration = Duration::from_secs(30);
 
 /// Ends the agent, if one runs, and takes everything away that it or earlier ones have left in force.
 pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
@@ -29,10 +29,12 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
         Sources { file: None, ..sources.clone() }.load()
     });
     let config = config.context("the configuration cannot be read")?;
+    // An agent that ends takes its pins away itself, and the kernel detaches its programs a moment later.
+    let programs = sensor::pinned_programs(&config.bpf_fs_path);
     // Held until all is done, so that no agent begins anew meanwhile.
     let (ended, claim) = end_agent(&config.run_dir)?;
-    let detached =
-        sensor::detach_all(&config.bpf_fs_path, LET_GO).context("rules may still be in force")?;
+    let detached = sensor::detach_all(&config.bpf_fs_path, &programs, LET_GO)
+        .context("rules may still be in force")?;
     claim.leave();
     println!("{}", Said { ended, detached });
     ensure!(
@@ -83,7 +85,7 @@ impl fmt::Display for Said {
         }
         let Detached { pins, programs, held } = self.detached;
         match (pins, programs) {
-            (0, _) => writeln!(f, "nothing was pinned")?,
+            (0, 0) => writeln!(f, "nothing was pinned")?,
             _ => writeln!(f, "{pins} pins removed, {programs} programs detached")?,
         }
         if held == 0 {

@@ -98,15 +98,20 @@ pub struct Detached {
     pub held: usize,
 }
 
-/// Lifts every rule on purpose: removes all pins of all versions, and waits until the kernel has let go of the programs,
-/// no longer than `patience`.
-pub fn detach_all(bpffs: &Path, patience: Duration) -> Result<Detached, PinError> {
+/// The programs that pins of any version keep in force, by the kernel's numbers.
+pub fn pinned_programs(bpffs: &Path) -> Vec<u32> {
+    programs_below(&bpffs.join("kubearmor"))
+}
+
+/// Lifts every rule on purpose: removes all pins of all versions, and waits until the kernel has let go of these programs,
+/// which pins kept in force, no longer than `patience`.
+pub fn detach_all(
+    bpffs: &Path,
+    programs: &[u32],
+    patience: Duration,
+) -> Result<Detached, PinError> {
     let root = bpffs.join("kubearmor");
-    if !root.exists() {
-        return Ok(Detached::default());
-    }
-    let programs = programs_below(&root);
-    let pins = remove(&root)?;
+    let pins = if root.exists() { remove(&root)? } else { 0 };
     let since = Instant::now();
     loop {
         let held = programs.iter().filter(|program| is_loaded(**program)).count();
