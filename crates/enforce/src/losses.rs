@@ -9,9 +9,12 @@ use sensor::{Lost, Tallies};
 
 use crate::WorkloadKey;
 
+/// What was lost in a slot, since the programs were loaded.
+type Counters = Box<dyn Fn(u32) -> Lost + Send>;
+
 /// Cheap to clone. Losses are handed out once, whoever asks: there is to be one who keeps the accounts.
 #[derive(Clone)]
-pub struct Losses(Arc<Mutex<Ledger<Box<dyn Fn(u32) -> Lost + Send>>>>);
+pub struct Losses(Arc<Mutex<Ledger<Counters>>>);
 
 /// Where slot 0, which nobody has, stands for what is nobody's.
 struct Ledger<L> {
@@ -36,7 +39,7 @@ impl Losses {
             0 => tallies.lost_by_nobody(),
             slot => tallies.lost(slot),
         };
-        let mut ledger = Ledger::new(Box::new(lost) as Box<dyn Fn(u32) -> Lost + Send>);
+        let mut ledger = Ledger::new(Box::new(lost) as Counters);
         ledger.taken(0, &WorkloadKey("".into()));
         Self(Arc::new(Mutex::new(ledger)))
     }
@@ -59,7 +62,7 @@ impl Losses {
         self.ledger().taken
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger<Box<dyn Fn(u32) -> Lost + Send>>> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger<Counters>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
