@@ -19,7 +19,7 @@ use super::{
     syslog::next_message,
 };
 
-/// Writes `NAME.ca`, and `NAME.crt` and `NAME.key` of `host`, which it has leaf_certificate.
+/// Writes `NAME.ca`, and `NAME.crt` and `NAME.key` of `host`, which it has issued.
 fn authority(directory: &Path, name: &str, host: &str) {
     let mut wanted = CertificateParams::default();
     wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -72,7 +72,7 @@ async fn an_authority_of_ones_own_and_a_client_certificate() {
     let config = server(directory, "one", Some("two"));
     let peer = Server::start_with(Some(config), |_, _| Answer::ok()).await;
     let file = |name: &str| directory.join(name);
-    // Nobody of this system has leaf_certificate it.
+    // Nobody of this system has issued it.
     agent.apply(hook(peer.port, json!({}))).await;
     agent.alerts(0..1);
     let account = agent.until("hook", |account| account.failures > 0).await;
