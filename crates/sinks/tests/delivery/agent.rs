@@ -12,7 +12,7 @@ use sinks::{DropReason, SinkAccount, SinkList, Sinks, Stream};
 use tempfile::TempDir;
 
 /// Long enough for any machine; reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Agent {
     pub(crate) sinks: Sinks,
@@ -76,7 +76,7 @@ impl Agent {
         };
         match tokio::time::timeout(PATIENCE, looking).await {
             Ok(account) => account,
-            Err(_) => panic!("{:?} {:?}", self.account(name), self.told()),
+            Err(late) => panic!("{late}: {:?} {:?}", self.account(name), self.told()),
         }
     }
 

@@ -77,7 +77,7 @@ async fn at_the_end_a_peer_that_listens_gets_the_rest() {
     let more = json!({"batch": {"maxAgeMillis": 3_600_000}});
     let agent = Agent::start(json!([sink("hook", "webhook", &server.url(), more)])).await;
     agent.alerts(0..5);
-    agent.sinks.close(std::time::Duration::from_secs(60)).await;
+    agent.sinks.close(std::time::Duration::from_mins(1)).await;
     assert_eq!(server.numbers(), (0..5).collect::<Vec<_>>());
     assert_eq!(agent.alerts(5..6), 0, "nothing is taken any more");
     assert_eq!(agent.account("hook").delivered, 5);

@@ -62,7 +62,7 @@ async fn lines(file: &Path, count: usize) -> Vec<String> {
             }
         }
     };
-    let lines = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    let lines = tokio::time::timeout(Duration::from_mins(1), reading).await;
     lines.unwrap_or_else(|_| panic!("{:?}", fs::read_to_string(file)))
 }
 

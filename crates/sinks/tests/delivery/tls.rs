@@ -27,13 +27,13 @@ fn authority(directory: &Path, name: &str, host: &str) {
     let certificate = wanted.self_signed(&key).unwrap();
     let issuer = Issuer::new(wanted, key);
     let leaf = KeyPair::generate().unwrap();
-    let issued =
+    let leaf_certificate =
         CertificateParams::new([host.to_owned()]).unwrap().signed_by(&leaf, &issuer).unwrap();
     let write = |kind: &str, text: String| {
         fs::write(directory.join(format!("{name}.{kind}")), text).unwrap();
     };
     write("ca", certificate.pem());
-    write("crt", issued.pem());
+    write("crt", leaf_certificate.pem());
     write("key", leaf.serialize_pem());
 }
 
