@@ -91,8 +91,8 @@ fn mount_the_rest() -> Result<()> {
     mount_control_groups()
 }
 
-/// Version 2, unless the kernel's command line asks for version 1 as it was before: a hierarchy each for what runtimes
-/// look for.
+/// Version 2, unless the kernel's command line asks for version 1 as it was before: a hierarchy each for what every
+/// kernel still offers there.
 fn mount_control_groups() -> Result<()> {
     const ROOT: &str = "/sys/fs/cgroup";
     let line = fs::read_to_string("/proc/cmdline")?;
@@ -100,7 +100,7 @@ fn mount_control_groups() -> Result<()> {
         return mount_new("cgroup2", ROOT, "");
     }
     mount_new("tmpfs", ROOT, "mode=755")?;
-    for controllers in ["cpu,cpuacct", "cpuset", "devices", "freezer", "memory", "pids"] {
+    for controllers in ["cpu,cpuacct", "devices", "freezer", "pids"] {
         mount_new("cgroup", &format!("{ROOT}/{controllers}"), controllers)?;
     }
     mount_new("cgroup", &format!("{ROOT}/systemd"), "none,name=systemd")
