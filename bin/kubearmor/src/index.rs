@@ -364,7 +364,7 @@ impl Index {
         }
         let unplaced = problem.is_some();
         let selecting = self.selecting(&governed.workload);
-        self.workloads.insert(key.clone(), Governed { problem, selecting, ..governed });
+        self.workloads.insert(key.clone(), Governed { selecting, problem, ..governed });
         if !unplaced {
             self.govern_or_report(key);
             self.settle_or_report();
