@@ -48,6 +48,7 @@ BOTH = {
     "ExecEvent": {"ExecID": "12345678901", "ExecutableName": "cat"},
     "NodeID": "node",
     "UserName": "root",
+    "Ancestors": ["/usr/bin/dash", "/usr/sbin/init"],
     # Never filled by the agent.
     "ProcessHash": "",
     "ParentHash": "",
@@ -56,6 +57,10 @@ BOTH = {
 }
 ALERT = BOTH | {
     "PolicyName": "ledger",
+    "PolicyKind": "KubeArmorPolicy",
+    "PolicyNamespace": "bank",
+    "RulePath": "spec.file.matchPaths[0]",
+    "SuppressedAlerts": 12,
     "Severity": "7",
     "Tags": "PCI,MITRE",
     "ATags": ["PCI", "MITRE"],
@@ -85,6 +90,11 @@ LOG_NUMBERS = {
 }
 # From here on numbers are this implementation's own.
 OWN = 100
+ALERT_OWN = {
+    100: "Sequence", 1001: "Ancestors", 1002: "PolicyKind", 1003: "PolicyNamespace", 1004: "RulePath",
+    1005: "SuppressedAlerts",
+}
+LOG_OWN = {100: "Sequence", 1001: "Ancestors"}
 
 passed, failed = [], []
 
@@ -99,11 +109,11 @@ def equal(name, found, expected):
 
 
 def plain(message):
-    """A message as a dictionary, fields without a value included."""
+    """A message as a dictionary, fields without a value included, but for the number that only those get who ask."""
     out = {}
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
-        if field.number >= OWN:
+        if field.name == "Sequence":
             continue
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             value = dict(value)
@@ -115,8 +125,8 @@ def plain(message):
     return out
 
 
-def numbers(descriptor):
-    return {field.number: field.name for field in descriptor.fields if field.number < OWN}
+def numbers(descriptor, own):
+    return {field.number: field.name for field in descriptor.fields if (field.number >= OWN) == own}
 
 
 def sent(data):
@@ -185,7 +195,7 @@ def check_streams(channel):
     told = {"ClusterName": "cluster", "HostName": "host", "HostIP": "192.0.2.1", "Type": "Message",
             "Level": "WARN", "Message": "take care"}
     equal("every other field of a message", message, told)
-    filled = {number for number, name in ALERT_NUMBERS.items() if ALERT[name]}
+    filled = {number for number, name in (ALERT_NUMBERS | ALERT_OWN).items() if ALERT.get(name)}
     equal("the numbers that are sent are those of the fields", sent(got["raw"]), filled)
     equal("numbers for those who ask", (got["alerts"].Sequence, got["numbered"].Sequence), (0, 1))
     begin = headers["numbered"]["kubearmor-begin"]
@@ -228,8 +238,10 @@ def check_metrics(address):
 
 def main():
     services, metrics = sys.argv[1:]
-    equal("the numbers of an alert's fields", numbers(kubearmor_pb2.Alert.DESCRIPTOR), ALERT_NUMBERS)
-    equal("the numbers of a log's fields", numbers(kubearmor_pb2.Log.DESCRIPTOR), LOG_NUMBERS)
+    equal("the numbers of an alert's fields", numbers(kubearmor_pb2.Alert.DESCRIPTOR, False), ALERT_NUMBERS)
+    equal("the numbers of its own ones", numbers(kubearmor_pb2.Alert.DESCRIPTOR, True), ALERT_OWN)
+    equal("the numbers of a log's fields", numbers(kubearmor_pb2.Log.DESCRIPTOR, False), LOG_NUMBERS)
+    equal("the numbers of these that are its own", numbers(kubearmor_pb2.Log.DESCRIPTOR, True), LOG_OWN)
     with grpc.insecure_channel(services) as channel:
         check_streams(channel)
         check_policies(channel)

@@ -3,43 +3,40 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey,
-    bpf::{BpfEnforcer, Use},
+    EnforceError, Enforcer, Losses, NotExpressed, Placement, Repair, Repairs, WorkloadKey,
+    bpf::{BpfEnforcer, Rings, Use},
 };
 use ruleset::RuleSet;
-use sensor::{Capabilities, Loaded};
+use sensor::{Capabilities, Counters, Loaded};
 use wire::Visibility;
 
 use crate::config::{Config, OnAgentLoss};
-
-/// Records that found the kernel's rings full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) alerts: u64,
-    pub(crate) logs: u64,
-    /// Reports of started programs; events of these name their program by what `/proc` knows.
-    pub(crate) programs: u64,
-}
 
 /// What the agent needs of an enforcer beside enforcing.
 pub(crate) trait Backend: Enforcer {
     /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
     fn take_over(&mut self) -> Result<(), String>;
 
-    /// What the kernel could not hand over since the programs were loaded.
-    fn lost(&self) -> Lost;
+    /// Compares what is in the kernel with what should be there, and puts it right.
+    fn compare(&mut self) -> Vec<Repair>;
 
-    /// Forks that were refused because the child could not be labelled.
-    fn refused_forks(&self) -> u64;
+    /// What was put right since the start.
+    fn repairs(&self) -> Repairs;
+
+    /// Ends enforcement on purpose, and leaves nothing behind that would outlast the agent.
+    fn let_go(&mut self) -> Result<(), String>;
+
+    /// What the programs have counted, of all workloads together.
+    fn counters(&self) -> Counters;
 
     /// How much of what is limited is in use.
     fn in_use(&self) -> Use;
 
     /// Repeats of a log within this time are counted in the next one.
-    fn merge_logs(&self, window: Duration);
+    fn merge_logs(&mut self, window: Duration);
 
     /// Whether objects that cannot be followed to the root are permitted.
-    fn permit_unresolved(&self, permit: bool);
+    fn permit_unresolved(&mut self, permit: bool);
 
     /// Keeps what is the agent's own from containers. Returns what could not be, and why.
     fn protect(&mut self, own: &[PathBuf]) -> Vec<String>;
@@ -52,31 +49,34 @@ pub(crate) trait Backend: Enforcer {
 
 impl Backend for BpfEnforcer {
     fn take_over(&mut self) -> Result<(), String> {
-        Self::take_over(self).map_err(|error| error.to_string())
+        Self::take_over(self).map_err(|error| chain(&error))
     }
 
-    fn lost(&self) -> Lost {
-        let counters = self.counters();
-        Lost {
-            alerts: counters.lost_alerts,
-            logs: counters.lost_logs,
-            programs: counters.lost_programs,
-        }
-    }
-
-    fn refused_forks(&self) -> u64 {
-        self.counters().refused_forks
+    fn counters(&self) -> Counters {
+        Self::counters(self)
     }
 
     fn in_use(&self) -> Use {
         Self::in_use(self)
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn compare(&mut self) -> Vec<Repair> {
+        Self::compare(self)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Self::repairs(self).clone()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Self::let_go(self).map_err(|error| chain(&error))
+    }
+
+    fn merge_logs(&mut self, window: Duration) {
         Self::merge_logs(self, window);
     }
 
-    fn permit_unresolved(&self, permit: bool) {
+    fn permit_unresolved(&mut self, permit: bool) {
         Self::permit_unresolved(self, permit);
     }
 
@@ -122,21 +122,29 @@ impl Backend for NoEnforcer {
         Ok(())
     }
 
-    fn lost(&self) -> Lost {
-        Lost::default()
+    fn compare(&mut self) -> Vec<Repair> {
+        Vec::new()
     }
 
-    fn refused_forks(&self) -> u64 {
-        0
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn counters(&self) -> Counters {
+        Counters::default()
     }
 
     fn in_use(&self) -> Use {
         Use::default()
     }
 
-    fn merge_logs(&self, _: Duration) {}
+    fn let_go(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn merge_logs(&mut self, _: Duration) {}
+
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()
@@ -150,9 +158,11 @@ impl Backend for NoEnforcer {
 /// The enforcer in force, where its events come from, and what to tell the operator.
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) events: Option<Events>,
+    pub(crate) rings: Option<Rings>,
+    /// What never became an event.
+    pub(crate) losses: Option<Losses>,
     /// Hooks in force, and what this kernel refused.
-    pub(crate) loaded: Loaded,
+    pub(crate) programs: Loaded,
     /// Lines of the start-up report.
     pub(crate) report: Vec<String>,
 }
@@ -171,14 +181,15 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
         pin: config.on_agent_loss == OnAgentLoss::Keep,
     };
     match BpfEnforcer::start(&options) {
-        Ok((enforcer, events)) => {
-            let loaded = enforcer.loaded().clone();
+        Ok((enforcer, rings)) => {
+            let programs = enforcer.loaded().clone();
             let mut report =
-                vec![format!("enforcer: BPF-LSM, {} hooks in force", loaded.hooks.len())];
-            for (object, reason) in &loaded.missing {
+                vec![format!("enforcer: BPF-LSM, {} hooks in force", programs.hooks.len())];
+            for (object, reason) in &programs.missing {
                 report.push(format!("not offered by this kernel: {object}: {reason}"));
             }
-            Chosen { backend: Box::new(enforcer), events: Some(events), loaded, report }
+            let losses = Some(enforcer.losses().clone());
+            Chosen { backend: Box::new(enforcer), rings: Some(rings), losses, programs, report }
         }
         Err(error) => nothing(chain(&error)),
     }
@@ -188,8 +199,9 @@ fn nothing(reason: String) -> Chosen {
     let report = vec![format!(
         "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
     )];
-    let loaded = Loaded::default();
-    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, loaded, report }
+    let programs = Loaded::default();
+    let backend = Box::new(NoEnforcer { reason });
+    Chosen { backend, rings: None, losses: None, programs, report }
 }
 
 /// An error with its causes on one line.

@@ -5,22 +5,24 @@
 
 mod arrival;
 mod overview;
+mod rule_sets;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
+use enforce::{EnforceError, NotExpressed, Placement, Repair, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
 use wire::Visibility;
-use workload::{Container, RootPlace, WorkloadEvent};
+use workload::{Container, OwnPlace, RootPlace, WorkloadEvent};
 
+use self::rule_sets::RuleSets;
 pub(crate) use self::{
     overview::{Overview, POLICY_STATES, WorkloadState},
     writer::{Gone, IndexHandle, start},
@@ -84,7 +86,7 @@ pub(crate) enum Refusal {
 }
 
 struct Held {
-    policy: Policy,
+    policy: Arc<Policy>,
     keeper: Keeper,
 }
 
@@ -95,6 +97,8 @@ struct Governed {
     root: RootPlace,
     /// What was told of it; `None` for the host.
     container: Option<Container>,
+    /// The policies that select it, enabled or not.
+    selecting: Vec<Arc<Policy>>,
     /// The rules in force; `None` before the first ones.
     rules: Option<Arc<RuleSet>>,
     not_expressed: Vec<NotExpressed>,
@@ -110,9 +114,16 @@ pub(crate) struct Index {
     host: Workload,
     policies: BTreeMap<PolicyId, Held>,
     workloads: BTreeMap<WorkloadKey, Governed>,
+    /// Containers by their control groups.
+    cgroups: HashMap<PathBuf, WorkloadKey>,
+    rule_sets: RuleSets,
     identities: Arc<Identities>,
     /// Files of the policy directory that are not in force as they are.
     faulty_files: usize,
+    /// Where the agent itself runs: a container that holds it is left out.
+    own_place: Option<OwnPlace>,
+    /// The id of that container, once it was told.
+    own_container: Option<String>,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -136,8 +147,12 @@ impl Index {
             host,
             policies: BTreeMap::new(),
             workloads: BTreeMap::new(),
+            cgroups: HashMap::new(),
+            rule_sets: RuleSets::default(),
             identities,
             faulty_files: 0,
+            own_place: None,
+            own_container: None,
             answered: false,
             scanned: false,
         };
@@ -167,16 +182,17 @@ impl Index {
             }
             Keeper::Directory(_) => None,
         };
-        let before = self.policies.insert(id.clone(), Held { policy, keeper });
-        let concerned = self.concerned(before.as_ref(), self.policies.get(&id));
+        let policy = Arc::new(policy);
+        let before = self.policies.insert(id.clone(), Held { policy: Arc::clone(&policy), keeper });
+        let concerned = self.reselect(before.as_ref().map(|held| &held.policy), Some(&policy));
         if let Err(source) = self.govern_all(&concerned) {
-            self.put_back(&id, before, &concerned);
+            self.put_back(&id, before, &policy);
             return Err(Refusal::Enforce { kind: id.kind, name: id.name, source });
         }
         if let Some(staged) = staged
             && let Err(source) = self.store.commit(&staged)
         {
-            self.put_back(&id, before, &concerned);
+            self.put_back(&id, before, &policy);
             return Err(refused(&id, source));
         }
         Ok(self.not_in_force(&id))
@@ -195,7 +211,7 @@ impl Index {
             source,
         })?;
         let before = self.policies.remove(&id);
-        let concerned = self.concerned(before.as_ref(), None);
+        let concerned = self.reselect(before.as_ref().map(|held| &held.policy), None);
         self.govern_all(&concerned).map_err(|source| Refusal::Enforce {
             kind: id.kind,
             name: id.name,
@@ -218,8 +234,9 @@ impl Index {
             warn!("{} {} is kept in {}; the stored one rests", id.kind, id.name, file.display());
             return;
         }
-        let before = self.policies.insert(id.clone(), Held { policy, keeper });
-        let concerned = self.concerned(before.as_ref(), self.policies.get(&id));
+        let policy = Arc::new(policy);
+        let before = self.policies.insert(id.clone(), Held { policy: Arc::clone(&policy), keeper });
+        let concerned = self.reselect(before.as_ref().map(|held| &held.policy), Some(&policy));
         if let Err(problem) = self.govern_all(&concerned) {
             error!("{} {} is not fully in force: {}", id.kind, id.name, chain(&problem));
         }
@@ -267,10 +284,22 @@ impl Index {
         self.backend.merge_logs(self.settings.merge_window);
         self.backend.permit_unresolved(self.settings.permit_unresolved);
         self.follow_host();
-        for key in self.workloads.keys().cloned().collect::<Vec<_>>() {
-            self.govern_or_report(&key);
-            self.observe(&key);
+        let keys: Vec<_> = self.workloads.keys().cloned().collect();
+        for key in &keys {
+            self.govern_or_report(key);
+            self.observe(key);
         }
+        self.settle_or_report();
+    }
+
+    /// Compares what is in the kernel with what should be there. Returns what was put right or could not be.
+    pub(crate) fn compare(&mut self) -> Vec<Repair> {
+        self.backend.compare()
+    }
+
+    /// Ends enforcement on purpose.
+    pub(crate) fn let_go(&mut self) -> Result<(), String> {
+        self.backend.let_go()
     }
 
     /// Keeps what is the agent's own from containers.
@@ -313,6 +342,7 @@ impl Index {
                     placement: Placement::Host,
                     root: RootPlace::Host,
                     container: None,
+                    selecting: Vec::new(),
                     rules: None,
                     not_expressed: Vec::new(),
                     problem: None,
@@ -324,6 +354,7 @@ impl Index {
                 if let Err(error) = self.backend.remove(&key) {
                     error!("host policies are off: {}", chain(&error));
                 }
+                self.settle_or_report();
             }
             _ => {}
         }
@@ -343,9 +374,11 @@ impl Index {
             error!("{} is not protected: {problem}", governed.workload.name);
         }
         let unplaced = problem.is_some();
-        self.workloads.insert(key.clone(), Governed { problem, ..governed });
+        let selecting = self.selecting(&governed.workload);
+        self.workloads.insert(key.clone(), Governed { selecting, problem, ..governed });
         if !unplaced {
             self.govern_or_report(key);
+            self.settle_or_report();
             self.observe(key);
         }
     }
@@ -372,20 +405,23 @@ impl Index {
     }
 
     fn govern_all(&mut self, keys: &[WorkloadKey]) -> Result<(), EnforceError> {
-        keys.iter().try_for_each(|key| self.govern(key))
+        keys.iter().try_for_each(|key| self.govern(key))?;
+        self.backend.settle()
     }
 
-    /// Makes the rules of one workload the ones that should hold.
+    fn settle_or_report(&mut self) {
+        if let Err(error) = self.backend.settle() {
+            error!("{}", chain(&error));
+        }
+    }
+
+    /// Makes the rules of one workload the ones that should hold; `settle` is to follow.
     fn govern(&mut self, key: &WorkloadKey) -> Result<(), EnforceError> {
         let Some(governed) = self.workloads.get_mut(key) else { return Ok(()) };
         let settings = &self.settings;
-        let selecting: Vec<&Policy> = self
-            .policies
-            .values()
-            .map(|held| &held.policy)
-            .filter(|policy| is_enabled(settings, policy.id.kind))
-            .filter(|policy| ruleset::select(policy, &governed.workload))
-            .collect();
+        let selecting = governed.selecting.iter().map(|policy| &**policy);
+        let selecting: Vec<&Policy> =
+            selecting.filter(|policy| is_enabled(settings, policy.id.kind)).collect();
         let postures = match governed.placement {
             Placement::Host => settings.host,
             Placement::Container { .. } => settings.containers,
@@ -405,7 +441,7 @@ impl Index {
         if unchanged && governed.problem.is_none() {
             return Ok(());
         }
-        let rules = Arc::new(rules);
+        let rules = self.rule_sets.shared(rules);
         governed.not_expressed = self.backend.apply(key, &rules)?;
         governed.rules = Some(rules);
         governed.problem = None;
@@ -413,27 +449,43 @@ impl Index {
     }
 
     /// Undoes a change that could not be completed.
-    fn put_back(&mut self, id: &PolicyId, before: Option<Held>, concerned: &[WorkloadKey]) {
+    fn put_back(&mut self, id: &PolicyId, before: Option<Held>, refused: &Arc<Policy>) {
+        let policy = before.as_ref().map(|held| Arc::clone(&held.policy));
         match before {
             Some(before) => self.policies.insert(id.clone(), before),
             None => self.policies.remove(id),
         };
-        for key in concerned {
-            self.govern_or_report(key);
+        for key in self.reselect(Some(refused), policy.as_ref()) {
+            self.govern_or_report(&key);
         }
+        self.settle_or_report();
     }
 
-    /// Workloads that either version of a policy selects.
-    fn concerned(&self, before: Option<&Held>, after: Option<&Held>) -> Vec<WorkloadKey> {
-        let versions = [before, after];
-        self.workloads
-            .iter()
-            .filter(|(_, governed)| {
-                let selected = |held: &&Held| ruleset::select(&held.policy, &governed.workload);
-                versions.iter().flatten().any(selected)
-            })
-            .map(|(key, _)| key.clone())
-            .collect()
+    /// Puts one version of a policy in the other's place wherever they select; the workloads that either selects.
+    fn reselect(
+        &mut self,
+        before: Option<&Arc<Policy>>,
+        after: Option<&Arc<Policy>>,
+    ) -> Vec<WorkloadKey> {
+        let mut concerned = Vec::new();
+        for (key, governed) in &mut self.workloads {
+            let count = governed.selecting.len();
+            if let Some(before) = before {
+                governed.selecting.retain(|policy| !Arc::ptr_eq(policy, before));
+            }
+            let gone = governed.selecting.len() < count;
+            let come = after.filter(|policy| ruleset::select(policy, &governed.workload));
+            governed.selecting.extend(come.cloned());
+            if gone || come.is_some() {
+                concerned.push(key.clone());
+            }
+        }
+        concerned
+    }
+
+    fn selecting(&self, workload: &Workload) -> Vec<Arc<Policy>> {
+        let policies = self.policies.values().map(|held| &held.policy);
+        policies.filter(|policy| ruleset::select(policy, workload)).cloned().collect()
     }
 
     fn check_enabled(&self, id: &PolicyId) -> Result<(), Refusal> {

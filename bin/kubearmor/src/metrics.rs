@@ -25,8 +25,6 @@ impl Source for Agent {
         node::offered(families, &self.capabilities, &self.loaded);
         // Fails only while the agent goes down.
         let Ok(overview) = self.index.call(|index| index.overview()).await else { return };
-        // First, so that the accounts have what the kernel's counters say.
-        self.accounts.lost_in_kernel(overview.lost);
         let (series, published) = self.accounts.counted();
         events::counted(families, &series);
         events::published(families, &published);

@@ -1,13 +1,13 @@
 //! By which ways the agent hears of containers before they run, and what to tell the operator of it.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path};
 
 use sensor::Capabilities;
 use tokio::sync::watch;
 use tracing::{info, warn};
-use workload::Way;
+use workload::{Followed, Way};
 
-use crate::{config::Config, probe_file};
+use crate::{config::Config, probe_file, runtimes};
 
 /// The ways that work at present.
 #[derive(Debug)]
@@ -33,35 +33,36 @@ impl Ways {
 /// Keeps the file up to date from which `karmor probe` reads, and logs what changes.
 pub(crate) async fn tell(
     mut ways: watch::Receiver<BTreeSet<Way>>,
+    mut followed: watch::Receiver<Followed>,
     config: Config,
     capabilities: Capabilities,
     enforcing: bool,
 ) {
-    let runtime = runtime_name(&config.containerd_socket).await;
-    let node = probe_file::Node {
-        config: &config,
-        capabilities: &capabilities,
-        enforcing,
-        runtime: &runtime,
-    };
     let path = Path::new(probe_file::PATH);
+    let mut told = "";
     loop {
         let start = account(&ways.borrow_and_update());
-        info!("container starts: {start}");
+        if start != told {
+            info!("container starts: {start}");
+            told = start;
+        }
+        let runtimes = runtimes::line(&followed.borrow_and_update());
+        let node = probe_file::Node {
+            config: &config,
+            capabilities: &capabilities,
+            enforcing,
+            runtimes: &runtimes,
+        };
         if let Err(problem) = probe_file::write(path, &node, start) {
             warn!("{}: {problem}; `karmor probe` shows less", path.display());
         }
-        if ways.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = ways.changed() => changed,
+            changed = followed.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
-    }
-}
-
-async fn runtime_name(socket: &Path) -> String {
-    let version = workload::containerd::version(socket);
-    match tokio::time::timeout(Duration::from_secs(1), version).await {
-        Ok(Ok(version)) => format!("containerd://{}", version.trim_start_matches('v')),
-        _ => String::new(),
     }
 }
 

@@ -136,6 +136,7 @@ impl Keeper {
         let (delivered, failed) = (read(&self.counted.written), read(&self.counted.failed));
         SinkCounts {
             name: "history".into(),
+            kind: "history",
             delivered,
             lost: read(&self.counted.dropped) + failed,
             waiting: read(&self.counted.accepted).saturating_sub(delivered + failed),

@@ -109,6 +109,7 @@ impl LineWriter {
         let (delivered, failed) = (read(&self.counted.written), read(&self.counted.failed));
         SinkCounts {
             name: "logPath".into(),
+            kind: "file",
             delivered,
             lost: read(&self.counted.dropped) + failed,
             waiting: read(&self.counted.accepted).saturating_sub(delivered + failed),

@@ -26,8 +26,10 @@ pub trait Source: Send + Sync + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkCounts {
     pub name: String,
+    /// What it is: `file`, `history`, `kafka`, ...
+    pub kind: &'static str,
     pub delivered: u64,
-    /// Found the sink's queue full, or could not be written.
+    /// Found the sink's queue full, could not be written, or was not taken.
     pub lost: u64,
     /// In the queue now.
     pub waiting: u64,
@@ -105,12 +107,13 @@ impl Families {
     pub fn sink(&mut self, counts: &SinkCounts) {
         let events = self.counter(
             "kubearmor_sink_events_total",
-            "Events that a sink has taken, or that it had no room for or could not write",
+            "Events that a sink has taken, or that it had no room for, could not write or did not take",
         );
-        events.sample(&[("sink", &counts.name), ("fate", "delivered")], counts.delivered);
-        events.sample(&[("sink", &counts.name), ("fate", "lost")], counts.lost);
+        let [sink, kind] = [("sink", counts.name.as_str()), ("kind", counts.kind)];
+        events.sample(&[sink, kind, ("fate", "delivered")], counts.delivered);
+        events.sample(&[sink, kind, ("fate", "lost")], counts.lost);
         let queued = self.gauge("kubearmor_sink_queue", "Events in the queue of a sink");
-        queued.sample(&[("sink", &counts.name)], counts.waiting);
+        queued.sample(&[sink, kind], counts.waiting);
     }
 
     fn family(

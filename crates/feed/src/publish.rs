@@ -7,6 +7,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use serde::Serialize;
+use sinks::{SinkAccount, Sinks, Stream};
 use telemetry::{Alert, Delivery, Log, Node, Sink};
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
     history::Keeper,
     log_path::{Line, LineWriter},
     metrics::SinkCounts,
-    proto::{feeder, history::history_event::Event},
+    proto::{feeder, go_json, history::history_event::Event},
     queue::{Listeners, Published, StreamCounts},
 };
 
@@ -74,6 +76,7 @@ pub(crate) struct Channels {
     pub messages: Listeners<feeder::Message>,
     lines: OnceLock<LineWriter>,
     history: OnceLock<Keeper>,
+    sinks: OnceLock<Sinks>,
 }
 
 impl Feed {
@@ -85,6 +88,7 @@ impl Feed {
             messages: Listeners::new("messages", options.queue, Keep::NOTHING),
             lines: OnceLock::new(),
             history: OnceLock::new(),
+            sinks: OnceLock::new(),
             options,
         }))
     }
@@ -111,27 +115,33 @@ impl Feed {
         }
     }
 
+    /// Also offers every alert, log and message to `sinks` from now on. Takes effect once.
+    pub fn send_to(&self, sinks: Sinks) {
+        self.0.sinks.get_or_init(|| sinks);
+    }
+
     pub fn publish_alert(&self, alert: Alert) -> Delivery {
         let line = self.line(|| Line::Alert(Box::new(alert.clone())));
-        let alert = feeder::Alert::from(alert);
+        let alert: feeder::Alert = alert.into();
         let kept = self.keep(|| Event::Alert(alert.clone()));
+        let sunk = self.sink(Stream::Alerts, &alert);
         let published = self.0.alerts.publish(alert);
-        self.settle(published, [line, kept])
+        self.settle(published, [line, kept, sunk])
     }
 
     pub fn publish_log(&self, log: Log) -> Delivery {
         let line = self.line(|| Line::Log(Box::new(log.clone())));
-        let log = feeder::Log::from(log);
+        let log: feeder::Log = log.into();
         let kept = self.keep(|| Event::Log(log.clone()));
+        let sunk = self.sink(Stream::Logs, &log);
         let published = self.0.logs.publish(log);
-        self.settle(published, [line, kept])
+        self.settle(published, [line, kept, sunk])
     }
 
     pub fn publish_message(&self, level: Level, text: impl Into<String>) {
         let now = SystemTime::now();
         let FeedOptions { node, host_ip, .. } = &self.0.options;
-        // Notices about slow readers of messages would only make them slower.
-        let _ = self.0.messages.publish(feeder::Message {
+        let message = feeder::Message {
             timestamp: telemetry::unix_seconds(now),
             updated_time: telemetry::shown_time(now),
             cluster_name: node.cluster.clone(),
@@ -140,7 +150,16 @@ impl Feed {
             r#type: "Message".into(),
             level: level.as_str().into(),
             message: text.into(),
-        });
+        };
+        // Of messages there is no account but that of each sink.
+        let _ = self.sink(Stream::Messages, &message);
+        // Notices about slow readers of messages would only make them slower.
+        let _ = self.0.messages.publish(message);
+    }
+
+    /// Whether a client listens to alerts now.
+    pub fn is_heard(&self) -> bool {
+        self.0.alerts.any()
     }
 
     /// Alerts and logs that a listener, the log file or the history missed, each counted for each of them.
@@ -160,10 +179,15 @@ impl Feed {
         [self.0.alerts.counts(), self.0.logs.counts(), self.0.messages.counts()]
     }
 
-    /// What became of events that do not go to clients.
-    pub fn sinks(&self) -> Vec<SinkCounts> {
+    /// What became of events that go to disk.
+    pub fn files(&self) -> Vec<SinkCounts> {
         let lines = self.0.lines.get().map(LineWriter::counts);
         lines.into_iter().chain(self.0.history.get().map(Keeper::counts)).collect()
+    }
+
+    /// What became of events that go to other systems.
+    pub fn sinks(&self) -> Vec<SinkAccount> {
+        self.0.sinks.get().map(Sinks::accounts).unwrap_or_default()
     }
 
     /// Ends all streams, for the agent's own end.
@@ -189,13 +213,27 @@ impl Feed {
         self.0.history.get()
     }
 
-    fn settle(&self, published: Published, sinks: [Delivery; 2]) -> Delivery {
+    /// Complete if every sink that wants it has it in its queue. What is dropped later is in the sink's own account.
+    fn sink(&self, stream: Stream, event: &impl Serialize) -> Delivery {
+        let Some(sinks) = self.0.sinks.get().filter(|sinks| sinks.want(stream)) else {
+            return Delivery::Complete;
+        };
+        if go_json(event).is_ok_and(|line| sinks.offer(stream, line)) {
+            Delivery::Complete
+        } else {
+            Delivery::Incomplete
+        }
+    }
+
+    fn settle(&self, published: Published, others: [Delivery; 3]) -> Delivery {
         for notice in published.notices {
             self.publish_message(Level::Warn, notice);
         }
-        let complete = published.delivery == Delivery::Complete
-            && sinks.iter().all(|sink| *sink == Delivery::Complete);
-        if complete { Delivery::Complete } else { Delivery::Incomplete }
+        if others.into_iter().chain([published.delivery]).all(|one| one == Delivery::Complete) {
+            Delivery::Complete
+        } else {
+            Delivery::Incomplete
+        }
     }
 }
 

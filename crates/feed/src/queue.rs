@@ -166,6 +166,12 @@ impl<T: Item> Listeners<T> {
         (Watch { backlog, queue: watch, numbers, waiting }, beginning)
     }
 
+    /// Whether anybody would get what is published now.
+    pub(crate) fn any(&self) -> bool {
+        let open = self.lock();
+        open.as_ref().is_some_and(|open| open.list.iter().any(|one| !one.queue.is_closed()))
+    }
+
     /// Never waits: who has no room misses the item, and so does everybody once the streams are closed.
     pub(crate) fn publish(&self, item: T) -> Published {
         let mut published = Published { delivery: Delivery::Complete, notices: Vec::new() };

@@ -104,6 +104,7 @@ fn event() -> Log {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
         result: "Permission denied".into(),
+        ancestors: vec!["/usr/bin/dash".into(), "/usr/sbin/init".into()],
     }
 }
 
@@ -112,6 +113,10 @@ fn alert() -> Alert {
         event: event(),
         enforcer: "BPFLSM".into(),
         policy_name: "ledger".into(),
+        policy_kind: "KubeArmorPolicy".into(),
+        policy_namespace: "bank".into(),
+        rule_path: "spec.file.matchPaths[0]".into(),
+        suppressed_alerts: 12,
         version: "v1".into(),
         severity: "7".into(),
         tags: "PCI,MITRE".into(),

@@ -74,11 +74,11 @@ impl Stream {
         Ok(match self {
             Self::Alerts(alerts) => alerts.message().await?.map(|alert| {
                 let sequence = alert.sequence;
-                (Event::Alert(alert), sequence)
+                (Event::Alert(Box::new(alert)), sequence)
             }),
             Self::Logs(logs) => logs.message().await?.map(|log| {
                 let sequence = log.sequence;
-                (Event::Log(log), sequence)
+                (Event::Log(Box::new(log)), sequence)
             }),
             Self::Messages(messages) => {
                 messages.message().await?.map(|message| (Event::Message(message), 0))

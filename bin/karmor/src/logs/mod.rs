@@ -25,8 +25,8 @@ use crate::command::{Filter, Format, LogOptions};
 const QUEUE: usize = 256;
 
 enum Event {
-    Alert(Alert),
-    Log(Log),
+    Alert(Box<Alert>),
+    Log(Box<Log>),
     Message(Message),
 }
 
@@ -99,10 +99,10 @@ impl Printer<'_> {
 fn shown(event: &Event, options: &LogOptions) -> anyhow::Result<Option<String>> {
     let format = if options.json { Format::Json } else { options.output };
     Ok(match event {
-        Event::Alert(alert) if filter::passes(&alert.into(), options) => {
+        Event::Alert(alert) if filter::passes(&alert.as_ref().into(), options) => {
             Some(print(alert, "Alert", &alert.updated_time, format)?)
         }
-        Event::Log(log) if filter::passes(&log.into(), options) => {
+        Event::Log(log) if filter::passes(&log.as_ref().into(), options) => {
             Some(print(log, "Log", &log.updated_time, format)?)
         }
         _ => None,

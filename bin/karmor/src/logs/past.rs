@@ -62,8 +62,8 @@ pub(super) async fn show(
         let Some(event) = events.message().await.context("the history broke off")? else { break };
         received += 1;
         match event.event {
-            Some(Kept::Alert(alert)) => printer.print(&Event::Alert(alert))?,
-            Some(Kept::Log(log)) => printer.print(&Event::Log(log))?,
+            Some(Kept::Alert(alert)) => printer.print(&Event::Alert(Box::new(alert)))?,
+            Some(Kept::Log(log)) => printer.print(&Event::Log(Box::new(log)))?,
             None => {}
         }
     }

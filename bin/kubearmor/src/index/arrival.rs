@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use enforce::{Placement, WorkloadKey};
-use tracing::{debug, error, warn};
-use workload::Container;
+use tracing::{debug, error, info, warn};
+use workload::{Container, OwnPlace};
 
 use super::{Governed, Index};
 use crate::backend::chain;
 
 impl Index {
+    /// Leaves out the container that holds the agent, since its own rules could cut it off.
+    pub(crate) fn runs_at(&mut self, place: Option<OwnPlace>) {
+        self.own_place = place;
+    }
+
     /// Puts the rules of a container in force. Of one that is known already only what is news counts. Fails if rules
     /// that concern it are not in force.
     pub(crate) fn arrived(&mut self, container: Container) -> Result<(), String> {
@@ -19,6 +24,10 @@ impl Index {
             error!("{problem}");
             return Err(problem);
         }
+        if self.own_place.as_ref().is_some_and(|place| place.is_in(&container)) {
+            self.leave_out(&container);
+            return Ok(());
+        }
         if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
             self.heard_again(&key, &container);
         } else {
@@ -27,10 +36,21 @@ impl Index {
         self.standing(&key)
     }
 
+    fn leave_out(&mut self, container: &Container) {
+        if self.own_container.as_ref() != Some(&container.id) {
+            let Container { id, name, namespace, .. } = container;
+            info!(
+                "container {name} in namespace {namespace} ({id}) is the agent's own: no policy holds for it"
+            );
+            self.own_container = Some(id.clone());
+        }
+    }
+
     /// A new life, whatever is known under this id.
     fn begin(&mut self, key: &WorkloadKey, container: Container) {
         self.stopped(&key.0, |_| true);
         self.identities.insert(key, &container);
+        self.cgroups.insert(container.cgroup.clone(), key.clone());
         let governed = Governed {
             workload: container.workload(),
             placement: Placement::Container {
@@ -39,6 +59,7 @@ impl Index {
             },
             root: container.root(),
             container: Some(container),
+            selecting: Vec::new(),
             rules: None,
             not_expressed: Vec::new(),
             problem: None,
@@ -53,8 +74,13 @@ impl Index {
         let Some(known) = &mut governed.container else { return };
         known.complete(container);
         self.identities.insert(key, known);
-        governed.workload = known.workload();
+        let workload = known.workload();
+        let selecting = self.selecting(&workload);
+        if let Some(governed) = self.workloads.get_mut(key) {
+            (governed.workload, governed.selecting) = (workload, selecting);
+        }
         self.govern_or_report(key);
+        self.settle_or_report();
     }
 
     /// Why rules that select the workload are not in force, if so. A node that enforces nothing at all says so elsewhere.
@@ -73,10 +99,8 @@ impl Index {
     }
 
     fn is_selected(&self, governed: &Governed) -> bool {
-        self.policies
-            .values()
-            .filter(|held| super::is_enabled(&self.settings, held.policy.id.kind))
-            .any(|held| ruleset::select(&held.policy, &governed.workload))
+        let mut selecting = governed.selecting.iter();
+        selecting.any(|policy| super::is_enabled(&self.settings, policy.id.kind))
     }
 
     /// Forgets the container of this id if `over` says that the life that is known of it has ended.
@@ -86,11 +110,18 @@ impl Index {
         if !known.is_some_and(over) {
             return;
         }
-        self.workloads.remove(&key);
+        let ended = self.workloads.remove(&key).and_then(|governed| governed.container);
+        // Another container may have the control group by now.
+        if let Some(Container { cgroup, .. }) = ended
+            && self.cgroups.get(&cgroup) == Some(&key)
+        {
+            self.cgroups.remove(&cgroup);
+        }
         self.identities.retire(&key);
         if let Err(error) = self.backend.remove(&key) {
             warn!("container {id} ended: {}", chain(&error));
         }
+        self.settle_or_report();
     }
 
     /// Forgets containers of which nothing is left, though nobody told of their end: their start may have failed.
@@ -110,10 +141,8 @@ impl Index {
 
     /// The container in whose control group, or in one below it, this one is.
     pub(crate) fn container_of(&self, cgroup: &Path) -> Option<&str> {
-        let containers = self.workloads.values().filter_map(|governed| governed.container.as_ref());
-        let holding = containers.filter(|container| cgroup.starts_with(&container.cgroup));
-        let nearest = holding.max_by_key(|container| container.cgroup.as_os_str().len());
-        nearest.map(|container| container.id.as_str())
+        let key = cgroup.ancestors().find_map(|group| self.cgroups.get(group))?;
+        Some(&key.0)
     }
 }
 

@@ -1,13 +1,13 @@
 //! What is in force, for those who ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use enforce::bpf::Use;
+use enforce::{Repairs, bpf::Use};
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
+use sensor::Counters;
 
 use super::{Governed, Index, is_enabled};
-use crate::backend::Lost;
 
 /// The only one that the agent has so far.
 const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
@@ -20,8 +20,10 @@ pub(crate) const POLICY_STATES: [&str; 4] = ["Enforced", "Partial", "NotEnforced
 pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
-    pub(crate) lost: Lost,
-    pub(crate) refused_forks: u64,
+    /// What the programs have counted, of all workloads together.
+    pub(crate) counters: Counters,
+    /// What was put right in the kernel.
+    pub(crate) repairs: Repairs,
     pub(crate) in_use: Use,
     /// As alerts name it.
     pub(crate) enforcer: &'static str,
@@ -75,19 +77,18 @@ impl Index {
             host: governed.placement == enforce::Placement::Host,
             name: governed.workload.name.clone(),
             state: self.state(governed),
-            policies: self
-                .policies
-                .values()
-                .filter(|held| is_enabled(&self.settings, held.policy.id.kind))
-                .filter(|held| ruleset::select(&held.policy, &governed.workload))
-                .map(|held| held.policy.id.name.clone())
+            policies: governed
+                .selecting
+                .iter()
+                .filter(|policy| is_enabled(&self.settings, policy.id.kind))
+                .map(|policy| policy.id.name.clone())
                 .collect(),
         });
         Overview {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
-            lost: self.backend.lost(),
-            refused_forks: self.backend.refused_forks(),
+            counters: self.backend.counters(),
+            repairs: self.backend.repairs(),
             in_use: self.backend.in_use(),
             enforcer: self.backend.name(),
             faulty_files: self.faulty_files,
@@ -145,7 +146,7 @@ impl Index {
                 }
             }
             if let Some(problem) = &governed.problem
-                && ruleset::select(&held.policy, &governed.workload)
+                && governed.selecting.iter().any(|policy| Arc::ptr_eq(policy, &held.policy))
             {
                 notes.insert(format!("not enforced in {}: {problem}", governed.workload.name));
             }

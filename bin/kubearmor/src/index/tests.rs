@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod keeping;
+mod many;
 mod telling;
 mod workloads;
 
@@ -11,12 +12,12 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use enforce::Enforcer;
+use enforce::{Enforcer, Repair, Repairs};
 use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
 
 use super::*;
-use crate::{backend::Lost, filesystem::LinkSource, restore, submissions::submit};
+use crate::{filesystem::LinkSource, restore, submissions::submit};
 
 /// Remembers what it was asked, and refuses what it is told to refuse.
 #[derive(Clone, Default)]
@@ -30,7 +31,10 @@ struct Asked {
     visible: BTreeMap<String, Visibility>,
     window: Duration,
     applied: usize,
+    settled: usize,
     taken_over: usize,
+    /// What the next comparison finds.
+    damaged: Vec<Repair>,
     /// Rule sets with a rule of this policy are refused.
     refuse: Option<String>,
     /// Of the first rule of any set.
@@ -77,6 +81,11 @@ impl Enforcer for FakeEnforcer {
         Ok(reason.map(|reason| NotExpressed { rule: 0, reason }).into_iter().collect())
     }
 
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        self.asked().settled += 1;
+        Ok(())
+    }
+
     fn observe(&mut self, key: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
         self.asked().visible.insert(key.to_string(), visible);
         Ok(())
@@ -94,23 +103,32 @@ impl Backend for FakeEnforcer {
         Ok(())
     }
 
-    fn lost(&self) -> Lost {
-        Lost::default()
+    fn compare(&mut self) -> Vec<Repair> {
+        std::mem::take(&mut self.asked().damaged)
     }
 
-    fn refused_forks(&self) -> u64 {
-        0
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn counters(&self) -> sensor::Counters {
+        sensor::Counters::default()
     }
 
     fn in_use(&self) -> enforce::bpf::Use {
         enforce::bpf::Use::default()
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn let_go(&mut self) -> Result<(), String> {
+        self.asked().rules.clear();
+        Ok(())
+    }
+
+    fn merge_logs(&mut self, window: Duration) {
         self.asked().window = window;
     }
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()

@@ -101,10 +101,12 @@ pub(super) fn in_use(families: &mut Families, overview: &Overview) {
         "kubearmor_kernel_lost_total",
         "Records that found the kernel's ring full; those of alerts and logs are in their totals, too",
     );
-    let counts = overview.lost;
-    for (ring, count) in
-        [("alerts", counts.alerts), ("programs", counts.programs), ("logs", counts.logs)]
-    {
+    let counters = overview.counters;
+    for (ring, count) in [
+        ("alerts", counters.lost_alerts),
+        ("programs", counters.lost_programs),
+        ("logs", counters.lost_logs),
+    ] {
         lost.sample(&[("ring", ring)], count);
     }
     families
@@ -112,7 +114,14 @@ pub(super) fn in_use(families: &mut Families, overview: &Overview) {
             "kubearmor_refused_forks_total",
             "Forks refused since a child could not be governed",
         )
-        .sample(&[], overview.refused_forks);
+        .sample(&[], counters.refused_forks);
+    let repairs = families.counter(
+        "kubearmor_repairs_total",
+        "What keeps rules in force, was changed by others and was put right, by kind",
+    );
+    for (kind, count) in overview.repairs.counts() {
+        repairs.sample(&[("kind", kind.name())], count);
+    }
     let usage = &overview.in_use;
     for ring in &usage.rings {
         let labels = [("ring", ring.name)];

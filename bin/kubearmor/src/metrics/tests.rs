@@ -46,7 +46,7 @@ fn agent(directory: &Path) -> Agent {
     let limit = Limit { on: true, per_second: 3, silence_seconds: 60 };
     Agent {
         index: index::start(index).unwrap(),
-        accounts: Arc::new(Accounts::new(Node::default(), "BPFLSM", Settings { limit })),
+        accounts: Arc::new(Accounts::new(Node::default(), "BPFLSM", Settings { limit }, None)),
         answers: Arc::new(Answers::default()),
         capabilities: sensor::probe(),
         loaded: Loaded {
@@ -113,7 +113,7 @@ fn happen(accounts: &Accounts, feed: &Feed) {
         }
         reporter.lost(&inside, 5);
         reporter.lost_logs(&host, 7);
-        reporter.forget("c0");
+        let _ = reporter.forget("c0");
     });
 }
 
@@ -205,6 +205,7 @@ async fn the_node_is_described() {
         "kubearmor_policy_answers_total",
         &[("kind", "KubeArmorHostPolicy"), ("answer", "Invalid")],
     );
+    assert!(page.has("kubearmor_repairs_total", &[("kind", "pin")]));
     assert!(page.sum("process_open_fds", &[]) > 0);
     assert!(page.has("kubearmor_kernel_feature", &[("feature", "BPF security module")]));
 }

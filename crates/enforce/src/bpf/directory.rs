@@ -4,21 +4,25 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ruleset::RuleSet;
 
 use crate::WorkloadKey;
 
-/// How many that have gone are remembered.
-const MEMORY: usize = 4096;
+/// How many that have gone are remembered: as many as can go at once, when a policy changes or a node is drained.
+const MEMORY: usize = sensor::SLOTS as usize;
+/// No record is on its way for so long. Rules take room, so those that have gone are forgotten with the next change.
+const ON_ITS_WAY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     slots: HashMap<(u32, u32), WorkloadKey>,
     left: VecDeque<(u32, u32)>,
     images: HashMap<u32, Arc<RuleSet>>,
-    gone: VecDeque<u32>,
+    /// The longest gone first.
+    gone: VecDeque<(Instant, u32)>,
 }
 
 impl Directory {
@@ -39,10 +43,14 @@ impl Directory {
         self.images.insert(number, Arc::clone(rules));
     }
 
-    pub(super) fn image_gone(&mut self, number: u32) {
-        self.gone.push_back(number);
+    pub(super) fn image_gone(&mut self, number: u32, now: Instant) {
+        self.gone.push_back((now, number));
+        let is_over = |(since, _): &mut (Instant, u32)| now.duration_since(*since) > ON_ITS_WAY;
+        while let Some((_, oldest)) = self.gone.pop_front_if(is_over) {
+            self.images.remove(&oldest);
+        }
         if self.gone.len() > MEMORY
-            && let Some(oldest) = self.gone.pop_front()
+            && let Some((_, oldest)) = self.gone.pop_front()
         {
             self.images.remove(&oldest);
         }
@@ -82,5 +90,31 @@ mod tests {
         }
         assert_eq!(directory.workload(1, 0), None);
         assert!(directory.workload(1, 1).is_some());
+    }
+
+    #[test]
+    fn ten_thousand_changes_at_once_lose_no_rules() {
+        let (mut directory, now) = (Directory::default(), Instant::now());
+        for number in 1..=20_000 {
+            directory.image_made(number, &Arc::default());
+        }
+        for number in 1..=10_000 {
+            directory.image_gone(number, now);
+        }
+        assert!((1..=20_000).all(|number| directory.rules(number).is_some()));
+        directory.image_gone(10_001, now + ON_ITS_WAY + Duration::from_secs(1));
+        assert!((1..=10_000).all(|number| directory.rules(number).is_none()));
+        assert!((10_001..=20_000).all(|number| directory.rules(number).is_some()));
+    }
+
+    #[test]
+    fn rules_that_have_gone_are_bounded() {
+        let (mut directory, now) = (Directory::default(), Instant::now());
+        for number in (1..).take(MEMORY + 1) {
+            directory.image_made(number, &Arc::default());
+            directory.image_gone(number, now);
+        }
+        assert!(directory.rules(1).is_none());
+        assert!(directory.rules(2).is_some());
     }
 }

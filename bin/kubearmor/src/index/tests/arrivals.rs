@@ -72,6 +72,29 @@ fn whoever_waits_hears_that_rules_are_not_in_force() {
 }
 
 #[test]
+fn the_agents_own_container_is_left_out_and_no_other_that_is_called_alike() {
+    let mut node = Fixture::new();
+    let labels = [("app", "kubearmor")];
+    node.apply(&on_app("all", "kubearmor", "/usr/bin/id")).unwrap();
+    let agents = Container { pid: 40, cgroup: "/group/agent".into(), ..container("own", &labels) };
+    let own_place =
+        OwnPlace { cgroup: "/group/agent/own".into(), lineage: [40, 41].into_iter().collect() };
+    node.index.runs_at(Some(own_place));
+    node.index.arrived(agents.clone()).unwrap();
+    node.index.heard(WorkloadEvent::Started(agents.clone()));
+    assert_eq!(node.enforcer.asked().placed, ["host"]);
+    assert_eq!(node.index.container_of(Path::new("/group/agent")), None);
+
+    let alike = Container { id: "alike".into(), pid: 42, ..agents.clone() };
+    node.index.arrived(alike).unwrap();
+    let elsewhere = Container { id: "elsewhere".into(), cgroup: "/group/b".into(), ..agents };
+    node.index.arrived(elsewhere).unwrap();
+    assert_eq!(node.in_force("alike"), ["all"]);
+    assert_eq!(node.in_force("elsewhere"), ["all"]);
+    assert_eq!(node.in_force("own"), Vec::<String>::new());
+}
+
+#[test]
 fn a_container_does_not_pass_for_the_host() {
     let mut node = Fixture::new();
     node.apply(&on_host("h")).unwrap();

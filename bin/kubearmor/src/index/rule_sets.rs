@@ -1,0 +1,64 @@
+//! Rule sets that many workloads have in common, kept once: replicas have the same rules, and a rule takes some hundred
+//! bytes.
+
+use std::{collections::HashSet, sync::Arc};
+
+use ruleset::RuleSet;
+
+/// So few need no look at whether somebody still has them.
+const FEW: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct RuleSets {
+    known: HashSet<Arc<RuleSet>>,
+    /// In use when that was last looked at.
+    used: usize,
+}
+
+impl RuleSets {
+    /// The one copy of these rules.
+    pub(super) fn shared(&mut self, rules: RuleSet) -> Arc<RuleSet> {
+        if let Some(known) = self.known.get(&rules) {
+            return Arc::clone(known);
+        }
+        if self.known.len() >= 2 * self.used + FEW {
+            self.known.retain(|rules| Arc::strong_count(rules) > 1);
+            self.used = self.known.len();
+        }
+        let rules = Arc::new(rules);
+        self.known.insert(Arc::clone(&rules));
+        rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruleset::{Posture, Postures};
+
+    use super::*;
+
+    fn rules(number: usize) -> RuleSet {
+        let multicall = [format!("/bin/{number}")].into();
+        let postures = Postures { file: Posture::Allow, ..Postures::default() };
+        RuleSet { multicall, postures, ..RuleSet::default() }
+    }
+
+    #[test]
+    fn equal_rules_are_kept_once() {
+        let mut sets = RuleSets::default();
+        let (one, other) = (sets.shared(rules(1)), sets.shared(rules(1)));
+        assert!(Arc::ptr_eq(&one, &other));
+        assert!(!Arc::ptr_eq(&one, &sets.shared(rules(2))));
+    }
+
+    #[test]
+    fn what_nobody_has_any_more_is_forgotten() {
+        let mut sets = RuleSets::default();
+        let kept: Vec<_> = (0..10).map(|number| sets.shared(rules(number))).collect();
+        for number in 10..10_000 {
+            sets.shared(rules(number));
+        }
+        assert!(sets.known.len() <= 2 * kept.len() + FEW + 1, "{}", sets.known.len());
+        assert!(Arc::ptr_eq(&kept[3], &sets.shared(rules(3))));
+    }
+}
