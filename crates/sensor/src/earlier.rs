@@ -76,7 +76,7 @@ impl Earlier {
     /// Opens what a run has pinned. `our_labels` are the labels of the programs that are in force now.
     pub(crate) fn open(folder: &Path, our_labels: &MapHandle) -> Result<Self, EarlierError> {
         let map = |map: &'static str| {
-            MapHandle::from_pinned_path(folder.join("maps").join(map))
+            MapHandle::from_pinned_path(folder.join(pins::MAPS).join(map))
                 .map_err(|source| EarlierError::NoMap { map, source })
         };
         let mapping = |name: &'static str, bytes: usize| {
