@@ -22,6 +22,9 @@ use libbpf_rs::{Link, MapHandle, MapInfo, libbpf_sys};
 /// Names the layout of pins. Another number: another agent's pins, left alone except by `detach`.
 pub const ABI: u32 = 1;
 
+/// The folder of a run that has its maps.
+pub(crate) const MAPS: &str = "maps";
+
 #[derive(Debug, thiserror::Error)]
 #[error("{action} {path}")]
 pub struct PinError {
@@ -54,7 +57,7 @@ impl PinnedRuns {
             if path.exists() {
                 continue;
             }
-            fs::create_dir_all(path.join("maps")).map_err(|source| PinError {
+            fs::create_dir_all(path.join(MAPS)).map_err(|source| PinError {
                 action: "making the folder for pins",
                 path: path.clone(),
                 source,
@@ -157,6 +160,10 @@ fn programs_below(folder: &Path) -> Vec<u32> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
         let path = entry.path();
+        // Asked as if it were a link, a map gives an answer that leads libbpf astray.
+        if path.ends_with(MAPS) {
+            continue;
+        }
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             programs.extend(programs_below(&path));
         } else if let Some(program) = program_of(&path) {
@@ -167,7 +174,7 @@ fn programs_below(folder: &Path) -> Vec<u32> {
 }
 
 /// The program of a pinned link.
-pub(crate) fn program_of(link: &Path) -> Option<u32> {
+fn program_of(link: &Path) -> Option<u32> {
     Some(Link::open(link).ok()?.info().ok()?.prog_id)
 }
 

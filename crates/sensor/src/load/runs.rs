@@ -77,5 +77,5 @@ pub(super) fn pin(
 }
 
 pub(super) fn pin_of_map(run: &Path, map: &str) -> PathBuf {
-    run.join("maps").join(map)
+    run.join(pins::MAPS).join(map)
 }
