@@ -167,17 +167,29 @@ impl Item for feeder::Alert {
     fn number(&mut self, sequence: u64) {
         self.sequence = sequence;
     }
+
+    fn whose(&self) -> &str {
+        &self.container_id
+    }
 }
 
 impl Item for feeder::Log {
     fn number(&mut self, sequence: u64) {
         self.sequence = sequence;
     }
+
+    fn whose(&self) -> &str {
+        &self.container_id
+    }
 }
 
 impl Item for feeder::Message {
     /// Nobody asks for these again.
     fn number(&mut self, _: u64) {}
+
+    fn whose(&self) -> &str {
+        ""
+    }
 }
 
 impl From<Account> for policy::PolicyAccount {

@@ -1,7 +1,7 @@
 //! Those who watch one stream: a bounded queue each, and the exact number of what each one missed.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -25,6 +25,45 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub(crate) trait Item: Clone + prost::Message {
     /// Writes its number into it, for clients that ask for numbers.
     fn number(&mut self, sequence: u64);
+
+    /// The container that it is about; empty: none.
+    fn whose(&self) -> &str;
+}
+
+/// While more than half of a queue is taken, no workload has more of it than this part: a flood in one container costs no
+/// other an item.
+const SHARE_OF_QUEUE: usize = 128;
+
+/// How many items of each workload wait in one queue.
+#[derive(Default)]
+struct Shares(Mutex<HashMap<String, usize>>);
+
+impl Shares {
+    fn of(&self, workload: &str) -> usize {
+        self.counts().get(workload).copied().unwrap_or_default()
+    }
+
+    fn enter(&self, workload: &str) {
+        let mut counts = self.counts();
+        if let Some(count) = counts.get_mut(workload) {
+            *count += 1;
+        } else {
+            counts.insert(workload.to_owned(), 1);
+        }
+    }
+
+    fn leave(&self, workload: &str) {
+        let mut counts = self.counts();
+        match counts.get_mut(workload) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) => drop(counts.remove(workload)),
+            None => {}
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a watching client reads from.
@@ -32,6 +71,7 @@ pub struct Watch<T> {
     /// What a client that came back has not seen; before the queue.
     backlog: VecDeque<Numbered<T>>,
     queue: mpsc::Receiver<Numbered<T>>,
+    shares: Arc<Shares>,
     /// The client knows what to do with numbers.
     numbers: bool,
     /// Of all listeners to the same: items that nobody has read.
@@ -51,7 +91,8 @@ impl<T> Watch<T> {
     /// A stream that ends at once, which is the answer to a filter that wants nothing of this kind.
     pub(crate) fn nothing() -> Self {
         let queue = mpsc::channel(1).1;
-        Self { backlog: VecDeque::new(), queue, numbers: false, waiting: Arc::default() }
+        let shares = Arc::default();
+        Self { backlog: VecDeque::new(), queue, shares, numbers: false, waiting: Arc::default() }
     }
 }
 
@@ -61,7 +102,13 @@ impl<T: Item> Stream for Watch<T> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = match self.backlog.pop_front() {
             Some(next) => Some(next),
-            None => ready!(self.queue.poll_recv(context)),
+            None => {
+                let next = ready!(self.queue.poll_recv(context));
+                if let Some((_, item)) = &next {
+                    self.shares.leave(item.whose());
+                }
+                next
+            }
         };
         let Some((sequence, item)) = next else { return Poll::Ready(None) };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -103,6 +150,7 @@ struct Open<T> {
 struct Listener<T> {
     peer: String,
     queue: mpsc::Sender<Numbered<T>>,
+    shares: Arc<Shares>,
     /// Missed since it was last told.
     missed: u64,
     told: Option<Instant>,
@@ -151,6 +199,7 @@ impl<T: Item> Listeners<T> {
 
     fn join(&self, peer: String, numbers: bool, seen: Option<u64>) -> (Watch<T>, Beginning) {
         let (queue, watch) = mpsc::channel(self.capacity);
+        let shares: Arc<Shares> = Arc::default();
         let (mut backlog, mut beginning) = (VecDeque::new(), Beginning { behind: 0, missed: 0 });
         // At once: what is published meanwhile is in the one or the other.
         if let Some(open) = &mut *self.lock() {
@@ -159,11 +208,12 @@ impl<T: Item> Listeners<T> {
                 (backlog, beginning.missed) = open.kept.after(seen);
                 beginning.behind -= backlog.len() as u64;
             }
-            open.list.push(Listener { peer, queue, missed: 0, told: None });
+            let shares = Arc::clone(&shares);
+            open.list.push(Listener { peer, queue, shares, missed: 0, told: None });
         }
         self.waiting.fetch_add(backlog.len() as u64, Ordering::Relaxed);
         let waiting = Arc::clone(&self.waiting);
-        (Watch { backlog, queue: watch, numbers, waiting }, beginning)
+        (Watch { backlog, queue: watch, shares, numbers, waiting }, beginning)
     }
 
     /// Whether anybody would get what is published now.
@@ -185,13 +235,13 @@ impl<T: Item> Listeners<T> {
         open.list.retain_mut(|listener| {
             // Before it is sent: who reads it counts it down.
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            match listener.queue.try_send((sequence, Arc::clone(&item))) {
+            match listener.offer(sequence, &item) {
                 Ok(()) => {}
-                Err(TrySendError::Closed(_)) => {
+                Err(Refused::Left) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     return false;
                 }
-                Err(TrySendError::Full(_)) => {
+                Err(Refused::NoRoom) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     published.delivery = Delivery::Incomplete;
                     listener.missed += 1;
@@ -232,7 +282,31 @@ impl<T: Item> Listeners<T> {
     }
 }
 
-impl<T> Listener<T> {
+/// Why a listener does not get an item.
+enum Refused {
+    Left,
+    /// In the queue, or in its workload's share of it.
+    NoRoom,
+}
+
+impl<T: Item> Listener<T> {
+    fn offer(&self, sequence: u64, item: &Arc<T>) -> Result<(), Refused> {
+        let (free, size) = (self.queue.capacity(), self.queue.max_capacity());
+        let whose = item.whose();
+        if free < size / 2 && self.shares.of(whose) >= (size / SHARE_OF_QUEUE).max(1) {
+            return if self.queue.is_closed() { Err(Refused::Left) } else { Err(Refused::NoRoom) };
+        }
+        // Before it is sent: who reads it gives its place back.
+        self.shares.enter(whose);
+        self.queue.try_send((sequence, Arc::clone(item))).map_err(|refused| {
+            self.shares.leave(whose);
+            match refused {
+                TrySendError::Closed(_) => Refused::Left,
+                TrySendError::Full(_) => Refused::NoRoom,
+            }
+        })
+    }
+
     fn notice(&mut self, what: &str) -> Option<String> {
         if self.missed == 0 || self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
             return None;
@@ -299,6 +373,30 @@ mod tests {
         assert_eq!(listeners.waiting(), 1);
         drop(watch);
         assert_eq!(listeners.waiting(), 0, "nobody is there to read");
+    }
+
+    #[test]
+    fn a_flood_of_one_workload_leaves_room_for_others() {
+        let of = |container: &str| Log { container_id: container.into(), ..Log::default() };
+        let listeners = Listeners::new("logs", 8, KEEP);
+        let mut watch = listeners.watch("peer".into());
+        for _ in 0..20 {
+            let _ = listeners.publish(of("noisy"));
+        }
+        assert_eq!((listeners.waiting(), listeners.dropped()), (5, 15));
+        for container in ["quiet", "other"] {
+            assert_eq!(listeners.publish(of(container)).delivery, Delivery::Complete);
+        }
+        assert_eq!(
+            listeners.publish(of("quiet")).delivery,
+            Delivery::Incomplete,
+            "it has its share"
+        );
+        for _ in 0..7 {
+            next_item(&mut watch).unwrap();
+        }
+        assert!(watch.shares.counts().is_empty());
+        assert_eq!(listeners.publish(of("noisy")).delivery, Delivery::Complete);
     }
 
     /// What a client reads without waiting; `None` at the stream's end.
