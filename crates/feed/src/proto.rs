@@ -187,7 +187,7 @@ impl Item for feeder::Message {
     /// Nobody asks for these again.
     fn number(&mut self, _: u64) {}
 
-    fn whose(&self) -> &str {
+    fn whose(&self) -> &'static str {
         ""
     }
 }

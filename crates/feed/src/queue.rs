@@ -100,15 +100,14 @@ impl<T: Item> Stream for Watch<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = match self.backlog.pop_front() {
-            Some(next) => Some(next),
-            None => {
-                let next = ready!(self.queue.poll_recv(context));
-                if let Some((_, item)) = &next {
-                    self.shares.leave(item.whose());
-                }
-                next
+        let next = if let Some(next) = self.backlog.pop_front() {
+            Some(next)
+        } else {
+            let next = ready!(self.queue.poll_recv(context));
+            if let Some((_, item)) = &next {
+                self.shares.leave(item.whose());
             }
+            next
         };
         let Some((sequence, item)) = next else { return Poll::Ready(None) };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
