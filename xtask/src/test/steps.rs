@@ -54,11 +54,8 @@ const ATTACKS: [&str; 17] = [
 const BEGINNINGS: [&str; 3] = ["blocked-entry-point", "container-restarted", "first-process-is"];
 
 /// Identity, places and sessions, which control groups tell.
-const ON_CONTROL_GROUPS_V1: [&str; 3] = [
-    "first-program-behind-a-link",
-    "hook-is-the-only-source",
-    "preset-exec-sessions",
-];
+const ON_CONTROL_GROUPS_V1: [&str; 3] =
+    ["first-program-behind-a-link", "hook-is-the-only-source", "preset-exec-sessions"];
 
 /// One step: a program that runs to its end.
 #[derive(Debug)]
