@@ -251,7 +251,7 @@ fn the_history_is_filtered_as_what_happens_now() {
         alert.event.timestamp = seconds;
         let _ = server.feed.publish_alert(alert);
     }
-    server.feed.flush_history();
+    server.feed.flush();
     let ask = |args: &[&str]| {
         let output = server.run(&[&["logs", "--json"], args].concat(), "");
         assert!(output.status.success(), "{}", text(&output.stderr));

@@ -263,7 +263,7 @@ async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Resu
     // Nobody may be listening: the ports may never have been ours.
     let _ = end.send(true);
     let (_, ()) = tokio::join!(tokio::time::timeout(LAST_WORDS, services), sinks.close(LAST_WORDS));
-    feed.flush_history();
+    feed.flush();
     instance.leave();
     let unread = feed.waiting();
     if unread > 0 {

@@ -13,6 +13,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -24,6 +25,8 @@ use crate::{metrics::SinkCounts, seldom::Seldom};
 
 /// Bytes that are written at once while more is waiting.
 const AT_ONCE: usize = 64 << 10;
+/// What the end of the agent waits for lines that were accepted before.
+const LAST: Duration = Duration::from_secs(1);
 
 /// Where the agent writes what it reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,9 +57,15 @@ pub(crate) enum Line {
     Log(Box<Log>),
 }
 
+enum Order {
+    Write(Line),
+    /// Answered when all lines before it are written, or could not be.
+    Flush(SyncSender<()>),
+}
+
 /// The near end of the writing thread.
 pub(crate) struct LineWriter {
-    queue: SyncSender<Line>,
+    queue: SyncSender<Order>,
     counted: Arc<Counted>,
 }
 
@@ -92,12 +101,20 @@ impl LineWriter {
     pub(crate) fn write(&self, line: Line) -> Delivery {
         // Before it is sent: who writes it counts it, too.
         self.counted.accepted.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(line).is_ok() {
+        if self.queue.try_send(Order::Write(line)).is_ok() {
             return Delivery::Complete;
         }
         self.counted.accepted.fetch_sub(1, Ordering::Relaxed);
         self.counted.dropped.fetch_add(1, Ordering::Relaxed);
         Delivery::Incomplete
+    }
+
+    /// Waits until what was accepted before is written, not for long.
+    pub(crate) fn flush(&self) {
+        let (done, flushed) = sync_channel(1);
+        if self.queue.send(Order::Flush(done)).is_ok() {
+            let _ = flushed.recv_timeout(LAST);
+        }
     }
 
     pub(crate) fn dropped(&self) -> u64 {
@@ -141,17 +158,26 @@ impl Output {
     }
 
     /// Until nobody sends any more. A line that cannot be written is lost and counted; the next ones are tried again.
-    fn write_all(&mut self, lines: &Receiver<Line>) {
+    fn write_all(&mut self, orders: &Receiver<Order>) {
         loop {
-            let line = match lines.try_recv() {
-                Ok(line) => line,
+            let order = match orders.try_recv() {
+                Ok(order) => order,
                 Err(TryRecvError::Disconnected) => return self.flush(),
                 Err(TryRecvError::Empty) => {
                     self.flush();
-                    match lines.recv() {
-                        Ok(line) => line,
+                    match orders.recv() {
+                        Ok(order) => order,
                         Err(_) => return,
                     }
+                }
+            };
+            let line = match order {
+                Order::Write(line) => line,
+                Order::Flush(done) => {
+                    self.flush();
+                    // Whoever asked may have given up.
+                    let _ = done.send(());
+                    continue;
                 }
             };
             // Texts and numbers become JSON in any case, and memory takes them.
@@ -235,7 +261,7 @@ mod tests {
         let counted = Arc::new(Counted::default());
         let (queue, receiver) = sync_channel(lines.len());
         for line in lines {
-            queue.send(line).unwrap();
+            queue.send(Order::Write(line)).unwrap();
         }
         drop(queue);
         let place = Place::File(RotatedFile::open(path, KEEP).unwrap());
@@ -251,9 +277,7 @@ mod tests {
         let path: LogPath = file.to_str().unwrap().parse().unwrap();
         let writer = LineWriter::start(&path, KEEP, 4).unwrap().unwrap();
         assert_eq!(writer.write(Line::Log(Box::default())), Delivery::Complete);
-        while writer.counts().waiting > 0 {
-            thread::yield_now();
-        }
+        writer.flush();
         assert_eq!((writer.counts().delivered, writer.counts().lost), (1, 0));
         assert!(fs::read_to_string(&file).unwrap().starts_with("before\n{"));
     }

@@ -108,8 +108,11 @@ impl Feed {
         Ok(())
     }
 
-    /// Waits until the history has what was published before, for a second at most.
-    pub fn flush_history(&self) {
+    /// Waits until the log file and the history have what was published before, for a second each at most.
+    pub fn flush(&self) {
+        if let Some(lines) = self.0.lines.get() {
+            lines.flush();
+        }
         if let Some(keeper) = self.0.history.get() {
             keeper.flush();
         }
