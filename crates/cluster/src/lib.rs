@@ -1,0 +1,1 @@
+//! What the Kubernetes API server holds of our concern, and how it is spoken with.
