@@ -127,8 +127,13 @@ pub(crate) fn start(
         let mut sink = ToFeed(feed);
         let mut kept = Instant::now();
         let mut gap_open = true;
+        let mut audience = Audience::default();
         loop {
-            if gap_open && sink.0.is_heard() {
+            let heard = sink.0.is_heard();
+            if audience.has_come(heard) {
+                accounts.reporter(Reporter::end_silences);
+            }
+            if gap_open && heard {
                 events.want_earlier();
             }
             match events.recv_timeout(if gap_open { LOOKOUT } else { HOUSEKEEPING }) {
@@ -147,6 +152,18 @@ pub(crate) fn start(
         }
     })?;
     Ok(())
+}
+
+/// Whether anybody listened at the last look.
+#[derive(Default)]
+struct Audience(bool);
+
+impl Audience {
+    /// Who begins to listen where nobody did has heard of nothing yet, least of all why a rule is silent.
+    fn has_come(&mut self, heard: bool) -> bool {
+        let before = std::mem::replace(&mut self.0, heard);
+        heard && !before
+    }
 }
 
 /// Forgets what has ended, and tells what no alert and no log will tell.
@@ -255,6 +272,13 @@ mod tests {
 
     fn lost(accounts: &Accounts) -> u64 {
         accounts.lines().iter().map(|line| line.counts.lost).sum()
+    }
+
+    #[test]
+    fn the_first_listener_after_nobody_is_told_apart() {
+        let mut audience = Audience::default();
+        let looks = [false, true, true, false, true].map(|heard| audience.has_come(heard));
+        assert_eq!(looks, [false, true, false, false, true]);
     }
 
     #[test]

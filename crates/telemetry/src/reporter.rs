@@ -161,6 +161,11 @@ impl Reporter {
         suppressed(self.throttle.forget(workload))
     }
 
+    /// Ends every silence: it was to spare listeners, and those it spared were not there.
+    pub fn end_silences(&mut self) {
+        self.throttle.clear();
+    }
+
     /// Alerts that were throttled and that no later alert has told of. `now` in nanoseconds of the monotonic clock. Each
     /// is returned once; to be asked every second or so.
     pub fn untold(&mut self, now: u64) -> Vec<Suppressed> {

@@ -207,3 +207,20 @@ fn beyond_the_limit_a_threshold_event_is_published_once() {
     assert_eq!(account.counts.delivered, 3);
     assert_eq!(account.counts.throttled, 197);
 }
+
+#[test]
+fn who_begins_to_listen_is_told_at_once_and_of_what_was_dropped() {
+    let mut reporter = reporter(Limit { on: true, per_second: 2, silence_seconds: 300 });
+    let mut sink = Leaky { every: u64::MAX, seen: 0, thresholds: 0, complete: 0, suppressed: 0 };
+    let workload: Arc<str> = "noisy".into();
+    let mut report = |reporter: &mut Reporter, now| {
+        let record = record(Operation::Open, -13, now);
+        let occurrence = Occurrence { workload: &workload, record: &record, rules: None };
+        reporter.report(occurrence, Subject::Host, &mut sink);
+        (sink.seen, sink.suppressed)
+    };
+    let unheard = (0..10).map(|now| report(&mut reporter, now)).last();
+    assert_eq!(unheard, Some((2, 0)));
+    reporter.end_silences();
+    assert_eq!(report(&mut reporter, 10), (3, 8));
+}
