@@ -28,6 +28,8 @@ use crate::{
 };
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Where others open the way, who may have to ask others still.
+const CONNECT_THROUGH: Duration = Duration::from_secs(30);
 
 /// What keeps a client from its agent.
 #[derive(Debug, thiserror::Error)]
@@ -107,13 +109,21 @@ impl Client {
             Some((identity, name)) => connector.secure(identity, name)?,
             None => connector,
         };
-        Self::over(shown.to_owned(), connector).await
+        Self::within(CONNECT_THROUGH, shown.to_owned(), connector).await
     }
 
     async fn over(shown: String, connector: Connector) -> Result<Self, ClientError> {
+        Self::within(CONNECT, shown, connector).await
+    }
+
+    async fn within(
+        patience: Duration,
+        shown: String,
+        connector: Connector,
+    ) -> Result<Self, ClientError> {
         let endpoint = Endpoint::from_shared(format!("http://{}", connector.authority()))
             .map_err(|_| ClientError::Address(shown.clone()))?
-            .connect_timeout(CONNECT)
+            .connect_timeout(patience)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_while_idle(true);
         let secure = connector.is_secure();

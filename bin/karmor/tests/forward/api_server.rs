@@ -77,9 +77,9 @@ impl ApiServer {
         }
         if path.contains("/portforward?") {
             let status = r#"{"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "message": "the kubelet is away", "reason": "ServiceUnavailable", "code": 503}"#;
+                "message": "the kubelet is away", "reason": "InternalError", "code": 500}"#;
             let answer = format!(
-                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{status}",
+                "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{status}",
                 status.len()
             );
             return stream.write_all(answer.as_bytes()).await;
