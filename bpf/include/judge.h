@@ -64,15 +64,6 @@ static __always_inline bool alerts_of(const struct plan_query *query, __u32 *rul
 	return query->outcome & (STEP_DENY | STEP_ALERT);
 }
 
-static long step_chunk(__u32 index, struct loop *loop)
-{
-	struct names *n = &loop->scratch->names;
-	if (!n->left)
-		return 1;
-	step_some(n);
-	return 0;
-}
-
 /*
  * The row of an executable in t->row; 0 if it has no name. From a multi-call binary's row the walk goes on with "//"
  * and the applet. `next`: it is about to run, so the applet is that of the arguments which have just been read.
@@ -90,10 +81,10 @@ __noinline int executable(struct target *t, int next)
 		return status;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct label *label = bpf_task_storage_get(&labels, task, 0, 0);
-	struct loop loop = { .scratch = bpf_task_storage_get(&scratches, task, 0, 0) };
-	if (!label || !loop.scratch)
+	struct scratch *scratch = bpf_task_storage_get(&scratches, task, 0, 0);
+	if (!label || !scratch)
 		return status;
-	struct names *n = &loop.scratch->names;
+	struct names *n = &scratch->names;
 	step_slash(n);
 	step_slash(n);
 	const char *applet = next ? label->next_applet : label->applet;
@@ -102,7 +93,7 @@ __noinline int executable(struct target *t, int next)
 		length++;
 	n->name = number(applet);
 	n->left = length;
-	bpf_loop(1, step_chunk, &loop, 0);
+	step_some(n);
 	t->row = n->row;
 	return status;
 }
