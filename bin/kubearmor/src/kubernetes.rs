@@ -5,6 +5,7 @@
 //! the last one was.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -62,7 +63,7 @@ pub(crate) fn configured(sources: &Sources, view: &View, without: Config) -> Con
         Ok(config) => config,
         Err(problem) => {
             error!("the cluster's configuration does nothing: {problem}");
-            sources.cluster.replace(Default::default());
+            sources.cluster.replace(BTreeMap::new());
             without
         }
     }

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_as_lint_tells_it() {
-        let spec = json!({"selector": {}, "process": {"matchPaths": [{"path": "bin"}]}, "actoin": "Block"});
+        let spec = json!({"selector": {}, "process": {"matchPaths": [{"path": ["/bin/sh"]}]}, "actoin": "Block"});
         let read = object(&spec);
         let of_object = read.parse().diagnostics;
         let of_file = policy::parse(&read.text, "KubeArmorPolicy shop/web").diagnostics;

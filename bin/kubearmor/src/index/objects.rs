@@ -47,10 +47,14 @@ impl Index {
             Told::All(objects) => {
                 let there: BTreeSet<PolicyId> =
                     objects.iter().map(|object| object.id.clone()).collect();
-                objects.iter().for_each(|object| self.take(object));
+                for object in &objects {
+                    self.take(object);
+                }
                 let known = self.objects.keys().filter(|id| id.kind == kind);
                 let gone: Vec<_> = known.filter(|id| !there.contains(id)).cloned().collect();
-                gone.iter().for_each(|id| self.lose(id));
+                for id in &gone {
+                    self.lose(id);
+                }
             }
         }
     }
@@ -114,7 +118,7 @@ impl Index {
         let mut summary = NodeSummary {
             agent: telemetry::VERSION.to_owned(),
             enforcer: self.backend.name().to_owned(),
-            problem: self.backend.idle_because().map(|reason| reason.to_string()),
+            problem: self.backend.idle_because().map(str::to_owned),
             ..NodeSummary::default()
         };
         for governed in self.workloads.values() {

@@ -207,7 +207,8 @@ async fn api_server() {
     let at = format!("http://localhost:{}", address.port());
     let client = cluster::Client::try_from(kube::Config::new(at.parse().unwrap())).unwrap();
     let node = cluster::Node { name: "n1".into(), ..cluster::Node::default() };
-    let told = cluster::Report::new(client).write(&node, Default::default()).await;
+    let told =
+        cluster::Report::new(client).write(&node, cluster::summary::NodeSummary::default()).await;
     assert!(told.unwrap_err().to_string().contains("no"));
     assert!(
         refusing

@@ -117,7 +117,9 @@ impl Server {
 
     /// Answers all calls of a collection with this status; 0: as ever.
     pub(crate) fn refuse(&self, collection: &str, status: u16) {
-        self.state.change(|state| drop(state.refused.insert(collection.to_owned(), status)));
+        self.state.change(|state| {
+            state.refused.insert(collection.to_owned(), status);
+        });
     }
 
     pub(crate) fn break_pages(&self, count: u32) {
