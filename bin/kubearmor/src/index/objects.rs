@@ -117,6 +117,7 @@ impl Index {
     pub(crate) fn summary(&self) -> NodeSummary {
         let mut summary = NodeSummary {
             agent: telemetry::VERSION.to_owned(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             enforcer: self.backend.name().to_owned(),
             problem: self.backend.idle_because().map(str::to_owned),
             ..NodeSummary::default()
