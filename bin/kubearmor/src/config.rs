@@ -1,7 +1,7 @@
 //! The agent's configuration: its keys, what they may hold, and which may change while it runs.
 //!
 //! The names and most defaults are those of the existing implementation. An explicit flag wins over the environment,
-//! that over the file, that over the default; for keys that may change at run time the cluster's ConfigMap wins over all.
+//! that over the file, that over the default; for keys that may change at run time the cluster's `ConfigMap` wins over all.
 
 mod keys;
 mod sources;
