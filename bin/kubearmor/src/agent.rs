@@ -3,6 +3,7 @@
 use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use cluster::View;
 use enforce::{Losses, bpf::Rings};
 use feed::{
     Feed, FeedOptions, Level, Services,
@@ -28,7 +29,7 @@ use crate::{
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
-    metrics, outlets, probe_file,
+    kubernetes, metrics, outlets, probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     restriction::{self, Outcome},
@@ -61,8 +62,12 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     let debug = sources.environment.get("DEBUG").is_some_and(|value| value == "true");
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
-    let config = sources.load()?;
-    let loaded = load(&sources, &config)?;
+    let mut config = sources.load()?;
+    let remembered = config.k8s.then(|| kubernetes::remember(&config.state_dir));
+    if let Some(view) = &remembered {
+        config = kubernetes::configured(&sources, view, config);
+    }
+    let loaded = load(&sources, &config, remembered)?;
     // Before there are other threads: each has rights of its own.
     for outcome in restriction::apply(&config) {
         match outcome {
@@ -105,7 +110,7 @@ struct Loaded {
 }
 
 /// Claims what there is one of on a machine, loads the programs and protects what is the agent's.
-fn load(sources: &Sources, config: &Config) -> anyhow::Result<Loaded> {
+fn load(sources: &Sources, config: &Config, remembered: Option<View>) -> anyhow::Result<Loaded> {
     let instance = Arc::new(Instance::claim(&config.run_dir)?);
     let store = Store::open(&config.state_dir)?;
     for unsupported in config.not_there_yet() {
@@ -134,6 +139,10 @@ fn load(sources: &Sources, config: &Config) -> anyhow::Result<Loaded> {
         workload::host(&config.host),
         Arc::clone(&identities),
     );
+    if let Some(view) = remembered {
+        index.remember_cluster(view);
+        index.keep_objects_in(Store::of_cluster(&config.state_dir)?);
+    }
     index.runs_at(OwnPlace::find());
     transport::make_room(config);
     probe_file::clear(Path::new(probe_file::PATH));
@@ -182,6 +191,9 @@ async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Resu
     });
     instance.in_force(&config)?;
     follow_files(&reloader, &config);
+    if config.k8s {
+        tokio::spawn(kubernetes::follow(Arc::clone(&reloader), feed.clone(), config.clone()));
+    }
 
     let (end, ending) = watch::channel(false);
     let answers = Arc::new(Answers::default());

@@ -176,7 +176,8 @@ pub(crate) fn sources(
         .get_one::<String>(FILE_FLAG)
         .or(environment.get(FILE_VARIABLE).filter(|path| !path.is_empty()))
         .map(PathBuf::from);
-    Sources { file: named.or_else(beside_the_program), environment, flags }
+    let file = named.or_else(beside_the_program);
+    Sources { file, environment, flags, ..Sources::default() }
 }
 
 /// The relay's own keys: from flags, else from the environment.

@@ -1,7 +1,7 @@
 //! The agent's configuration: its keys, what they may hold, and which may change while it runs.
 //!
 //! The names and most defaults are those of the existing implementation. An explicit flag wins over the environment,
-//! that over the file, that over the default.
+//! that over the file, that over the default; for keys that may change at run time the cluster's `ConfigMap` wins over all.
 
 mod keys;
 mod sources;
@@ -256,7 +256,6 @@ impl Config {
     /// Keys that ask for something this version does not do, each with what happens instead.
     pub(crate) fn not_there_yet(&self) -> Vec<&'static str> {
         let asked = [
-            (self.k8s, "k8s: policies come through gRPC and policyDir only"),
             (self.enable_kube_armor_vm, "enableKubeArmorVm: no policies come from a controller"),
             (self.enable_ima, "enableIMA: events carry no hashes"),
             (self.enable_usb_device_handler, "enableUSBDeviceHandler: device rules do nothing"),
@@ -265,8 +264,8 @@ impl Config {
             (self.drop_resource_from_process_logs, "dropResourceFromProcessLogs: resources stay"),
             (!self.default_posture_logs, "defaultPostureLogs: postures raise alerts all the same"),
             (
-                self.untracked_ns != Self::default().untracked_ns,
-                "untrackedNs: no namespace is left out",
+                !self.k8s && self.untracked_ns != Self::default().untracked_ns,
+                "untrackedNs: namespaces are left out in Kubernetes only",
             ),
             (
                 self.init_timeout != Self::default().init_timeout,

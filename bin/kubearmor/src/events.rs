@@ -79,8 +79,11 @@ impl Accounts {
         self.reporter(|reporter| (reporter.tally(), reporter.published()))
     }
 
-    pub(crate) fn set(&self, settings: Settings) {
-        self.reporter(|reporter| reporter.set(settings));
+    pub(crate) fn set(&self, settings: Settings, cluster: &str) {
+        self.reporter(|reporter| {
+            reporter.set(settings);
+            reporter.rename_cluster(cluster);
+        });
     }
 
     fn enter_losses(&self) {

@@ -7,7 +7,6 @@ use std::{
 
 use enforce::WorkloadKey;
 use telemetry::ContainerIdentity;
-use workload::Container;
 
 /// Ended containers whose last events may still be on their way.
 const REMEMBERED: usize = 1024;
@@ -29,16 +28,7 @@ impl Identities {
         self.0.read().unwrap_or_else(PoisonError::into_inner).containers.get(key).cloned()
     }
 
-    pub(crate) fn insert(&self, key: &WorkloadKey, container: &Container) {
-        let identity = ContainerIdentity {
-            id: container.id.clone(),
-            name: container.name.clone(),
-            namespace: container.namespace.clone(),
-            pod: container.pod.clone(),
-            labels: container.labels.clone(),
-            image: container.image.clone(),
-            owner: None,
-        };
+    pub(crate) fn insert(&self, key: &WorkloadKey, identity: ContainerIdentity) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.ended.retain(|ended| ended != key);
         known.containers.insert(key.clone(), Arc::new(identity));

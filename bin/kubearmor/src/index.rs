@@ -4,7 +4,9 @@
 //! and hands those that differ to the enforcer, before anybody hears that the change is done.
 
 mod arrival;
+mod objects;
 mod overview;
+mod pods;
 mod rule_sets;
 mod writer;
 
@@ -15,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use cluster::{Mode, View};
 use enforce::{EnforceError, NotExpressed, Placement, Repair, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
@@ -22,7 +25,7 @@ use tracing::{debug, error, info, warn};
 use wire::Visibility;
 use workload::{Container, OwnPlace, RootPlace, WorkloadEvent};
 
-use self::rule_sets::RuleSets;
+use self::{objects::Object, rule_sets::RuleSets};
 pub(crate) use self::{
     overview::{Overview, POLICY_STATES, WorkloadState},
     writer::{Gone, IndexHandle, start},
@@ -51,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) permit_unresolved: bool,
     /// Containers may start though their rules could not be put in force.
     pub(crate) start_ungoverned: bool,
+    /// Namespaces that are left alone, as a comma list.
+    pub(crate) untracked: String,
 }
 
 /// Who keeps a policy's text.
@@ -60,6 +65,8 @@ pub(crate) enum Keeper {
     Store,
     /// A file of the policy directory.
     Directory(PathBuf),
+    /// The API server, and the agent while that is away.
+    Cluster,
 }
 
 /// Why a policy was not taken.
@@ -67,8 +74,8 @@ pub(crate) enum Keeper {
 pub(crate) enum Refusal {
     #[error("{kind} {name}: the key `{key}` is false; set it to true and apply again")]
     NotEnabled { kind: Kind, name: String, key: &'static str },
-    #[error("{kind} {name} is kept in {}; change it there", file.display())]
-    Kept { kind: Kind, name: String, file: PathBuf },
+    #[error("{kind} {name} is kept in {place}; change it there")]
+    Kept { kind: Kind, name: String, place: String },
     #[error("{kind} {name} was not applied: {source}")]
     Store {
         kind: Kind,
@@ -97,6 +104,8 @@ struct Governed {
     root: RootPlace,
     /// What was told of it; `None` for the host.
     container: Option<Container>,
+    /// How far policies hold in it, by what the cluster says of its pod.
+    mode: Mode,
     /// The policies that select it, enabled or not.
     selecting: Vec<Arc<Policy>>,
     /// The rules in force; `None` before the first ones.
@@ -110,9 +119,17 @@ pub(crate) struct Index {
     backend: Box<dyn Backend>,
     links: Box<dyn LinkSource>,
     store: Store,
+    /// For policies of the API server; `None` outside Kubernetes.
+    cluster_store: Option<Store>,
     settings: Settings,
+    /// Without what the cluster says of the node.
+    bare_host: Workload,
     host: Workload,
     policies: BTreeMap<PolicyId, Held>,
+    /// What is known of policies as objects of the API server.
+    objects: BTreeMap<PolicyId, Object>,
+    /// What is known of pods, namespaces and the node; nothing outside Kubernetes.
+    view: View,
     workloads: BTreeMap<WorkloadKey, Governed>,
     /// Containers by their control groups.
     cgroups: HashMap<PathBuf, WorkloadKey>,
@@ -143,9 +160,13 @@ impl Index {
             backend,
             links,
             store,
+            cluster_store: None,
             settings,
+            bare_host: host.clone(),
             host,
             policies: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            view: View::default(),
             workloads: BTreeMap::new(),
             cgroups: HashMap::new(),
             rule_sets: RuleSets::default(),
@@ -171,17 +192,17 @@ impl Index {
         keeper: Keeper,
     ) -> Result<Vec<String>, Refusal> {
         let policy = with_namespace(policy);
-        self.check_enabled(&policy.id)?;
+        // An object of the API server is there whether it is wanted or not, and counts once it is.
+        if keeper != Keeper::Cluster {
+            self.check_enabled(&policy.id)?;
+        }
         self.check_keeper(&policy.id, &keeper)?;
         let refused =
             |id: &PolicyId, source| Refusal::Store { kind: id.kind, name: id.name.clone(), source };
         let id = policy.id.clone();
-        let staged = match keeper {
-            Keeper::Store => {
-                Some(self.store.stage(&id, text).map_err(|error| refused(&id, error))?)
-            }
-            Keeper::Directory(_) => None,
-        };
+        let store = self.store_of(&keeper).map(|store| store.stage(&id, text));
+        let staged = store.transpose().map_err(|error| refused(&id, error))?;
+        let kept_by = keeper.clone();
         let policy = Arc::new(policy);
         let before = self.policies.insert(id.clone(), Held { policy: Arc::clone(&policy), keeper });
         let concerned = self.reselect(before.as_ref().map(|held| &held.policy), Some(&policy));
@@ -190,7 +211,8 @@ impl Index {
             return Err(Refusal::Enforce { kind: id.kind, name: id.name, source });
         }
         if let Some(staged) = staged
-            && let Err(source) = self.store.commit(&staged)
+            && let Some(store) = self.store_of(&kept_by)
+            && let Err(source) = store.commit(&staged)
         {
             self.put_back(&id, before, &policy);
             return Err(refused(&id, source));
@@ -205,11 +227,13 @@ impl Index {
             return Ok(false);
         }
         self.check_keeper(&id, keeper)?;
-        self.store.remove(&id).map_err(|source| Refusal::Store {
-            kind: id.kind,
-            name: id.name.clone(),
-            source,
-        })?;
+        for store in [Some(&mut self.store), self.cluster_store.as_mut()].into_iter().flatten() {
+            store.remove(&id).map_err(|source| Refusal::Store {
+                kind: id.kind,
+                name: id.name.clone(),
+                source,
+            })?;
+        }
         let before = self.policies.remove(&id);
         let concerned = self.reselect(before.as_ref().map(|held| &held.policy), None);
         self.govern_all(&concerned).map_err(|source| Refusal::Enforce {
@@ -223,11 +247,13 @@ impl Index {
     /// Takes over a policy that a file of the store or of the policy directory holds, at start.
     pub(crate) fn restore(&mut self, policy: Policy, keeper: Keeper, stored_in: Option<&Path>) {
         let policy = with_namespace(policy);
-        if let Some(path) = stored_in {
-            if !self.store.holds(path, &policy.id) {
+        if let Some(path) = stored_in
+            && let Some(store) = self.store_of(&keeper)
+        {
+            if !store.holds(path, &policy.id) {
                 return;
             }
-            self.store.adopt(policy.id.clone(), path.to_owned());
+            store.adopt(policy.id.clone(), path.to_owned());
         }
         let id = policy.id.clone();
         if let Some(Held { keeper: Keeper::Directory(file), .. }) = self.policies.get(&id) {
@@ -246,7 +272,7 @@ impl Index {
     pub(crate) fn of_directory(&self) -> Vec<(PolicyId, PathBuf)> {
         let file = |(id, held): (&PolicyId, &Held)| match &held.keeper {
             Keeper::Directory(file) => Some((id.clone(), file.clone())),
-            Keeper::Store => None,
+            Keeper::Store | Keeper::Cluster => None,
         };
         self.policies.iter().filter_map(file).collect()
     }
@@ -261,14 +287,19 @@ impl Index {
         self.policies.get(id).is_some_and(|held| held.policy.spec == policy.spec)
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
+    /// Where the texts of such policies are kept, if the agent keeps them at all.
+    pub(crate) fn store_of(&mut self, keeper: &Keeper) -> Option<&mut Store> {
+        match keeper {
+            Keeper::Store => Some(&mut self.store),
+            Keeper::Cluster => self.cluster_store.as_mut(),
+            Keeper::Directory(_) => None,
+        }
     }
 
     pub(crate) fn heard(&mut self, event: WorkloadEvent) {
         match event {
             // Whoever waits for a container asks through `arrived`; what went wrong is logged.
-            WorkloadEvent::Started(container) => drop(self.arrived(container)),
+            WorkloadEvent::Started(container) => drop(self.arrived(*container)),
             WorkloadEvent::Stopped { id, pid } => self.stopped(&id, |life| life.pid == pid),
             WorkloadEvent::Scanned => self.scanned(),
             WorkloadEvent::RuntimeAway => self.answered = true,
@@ -286,6 +317,7 @@ impl Index {
         self.follow_host();
         let keys: Vec<_> = self.workloads.keys().cloned().collect();
         for key in &keys {
+            self.identify_again(key);
             self.govern_or_report(key);
             self.observe(key);
         }
@@ -342,6 +374,7 @@ impl Index {
                     placement: Placement::Host,
                     root: RootPlace::Host,
                     container: None,
+                    mode: self.view.node_mode(),
                     selecting: Vec::new(),
                     rules: None,
                     not_expressed: Vec::new(),
@@ -386,10 +419,7 @@ impl Index {
     /// Has the events logged that the settings say, now that its rules are in force.
     fn observe(&mut self, key: &WorkloadKey) {
         let Some(governed) = self.workloads.get(key) else { return };
-        let visible = match governed.placement {
-            Placement::Host => self.settings.host_visible,
-            Placement::Container { .. } => self.settings.visible,
-        };
+        let visible = self.visible(governed);
         if let Err(error) = self.backend.observe(key, visible) {
             warn!("{}: its events are not logged: {}", governed.workload.name, chain(&error));
         }
@@ -420,11 +450,15 @@ impl Index {
         let Some(governed) = self.workloads.get_mut(key) else { return Ok(()) };
         let settings = &self.settings;
         let selecting = governed.selecting.iter().map(|policy| &**policy);
-        let selecting: Vec<&Policy> =
-            selecting.filter(|policy| is_enabled(settings, policy.id.kind)).collect();
+        let mode = governed.mode;
+        let selecting: Vec<&Policy> = selecting
+            .filter(|policy| is_enabled(settings, policy.id.kind) && mode != Mode::Disabled)
+            .collect();
         let postures = match governed.placement {
             Placement::Host => settings.host,
-            Placement::Container { .. } => settings.containers,
+            Placement::Container { .. } => {
+                self.view.wanted(&governed.workload.namespace).over(settings.containers)
+            }
         };
         let wanted = ruleset::wanted_links(selecting.iter().copied());
         let links = if wanted == ruleset::WantedLinks::default() {
@@ -432,7 +466,9 @@ impl Index {
         } else {
             self.links.links(&governed.root, wanted)
         };
-        let rules = ruleset::build(selecting, &governed.workload, postures, &links);
+        let mut rules = ruleset::build(selecting, &governed.workload, postures, &links);
+        // Sets without rules are all one.
+        rules.audited = mode == Mode::Audited && !rules.rules.is_empty();
         let unchanged = match &governed.rules {
             Some(before) => **before == rules,
             // A placed workload without rules is what the enforcer starts from.
@@ -500,12 +536,14 @@ impl Index {
     }
 
     fn check_keeper(&self, id: &PolicyId, keeper: &Keeper) -> Result<(), Refusal> {
-        match self.policies.get(id).map(|held| &held.keeper) {
-            Some(Keeper::Directory(file)) if *keeper == Keeper::Store => {
-                Err(Refusal::Kept { kind: id.kind, name: id.name.clone(), file: file.clone() })
+        let place = match (self.policies.get(id).map(|held| &held.keeper), keeper) {
+            (Some(Keeper::Directory(file)), Keeper::Store | Keeper::Cluster) => {
+                file.display().to_string()
             }
-            _ => Ok(()),
-        }
+            (Some(Keeper::Cluster), Keeper::Store) => "the API server".to_owned(),
+            _ => return Ok(()),
+        };
+        Err(Refusal::Kept { kind: id.kind, name: id.name.clone(), place })
     }
 }
 

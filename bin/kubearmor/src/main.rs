@@ -16,6 +16,7 @@ mod hook;
 mod identities;
 mod index;
 mod instance;
+mod kubernetes;
 mod metrics;
 mod outlets;
 mod probe_file;

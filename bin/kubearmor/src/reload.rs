@@ -1,6 +1,7 @@
 //! Brings a changed configuration and a changed policy directory into force.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -32,6 +33,17 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
+    /// Brings the cluster's configuration into force. If it has an error, nothing of it is taken.
+    pub(crate) async fn follow_cluster(&self, keys: BTreeMap<String, String>) {
+        let before = self.sources.cluster.replace(keys);
+        if let Err(problem) = self.sources.load() {
+            error!("the cluster's configuration does nothing: {problem}");
+            self.sources.cluster.replace(before);
+            return;
+        }
+        self.reload().await;
+    }
+
     /// Reads file and environment again. A configuration with an error changes nothing.
     pub(crate) async fn reload(&self) {
         let mut config = self.config.lock().await;
@@ -51,7 +63,7 @@ impl Reloader {
             if self.index.call(move |index| index.reconfigure(settings)).await.is_err() {
                 return;
             }
-            self.accounts.set(event_settings(&new));
+            self.accounts.set(event_settings(&new), &new.cluster);
             self.sinks.apply(&new.sinks).await;
             *config = new;
             info!("the configuration was read again");
@@ -105,6 +117,7 @@ pub(crate) fn policy_settings(config: &Config) -> Settings {
         permit_unresolved: config.on_unresolved_path == Verdict::Allow,
         start_ungoverned: config.on_hook_failure == Verdict::Allow,
         merge_window: Duration::from_millis(config.log_merge_millis.into()),
+        untracked: if config.k8s { config.untracked_ns.clone() } else { String::new() },
     }
 }
 

@@ -17,7 +17,13 @@ use crate::{
 
 /// Brings the stored policies back. A file that is no policy is set aside, told, and takes nothing else with it.
 pub(crate) fn restore(index: &mut Index) -> Result<(), StoreError> {
-    let (stored, unreadable) = index.store().read()?;
+    restore_from(index, &Keeper::Store)?;
+    restore_from(index, &Keeper::Cluster)
+}
+
+fn restore_from(index: &mut Index, keeper: &Keeper) -> Result<(), StoreError> {
+    let Some(store) = index.store_of(keeper) else { return Ok(()) };
+    let (stored, unreadable) = store.read()?;
     for problem in unreadable {
         error!("{problem}; the policy in it is not in force");
     }
@@ -25,25 +31,30 @@ pub(crate) fn restore(index: &mut Index) -> Result<(), StoreError> {
     for Stored { path, text } in stored {
         let parsed = policy::parse_event(text.as_bytes(), kind_of_file(&path));
         if parsed.has_errors() || parsed.events.is_empty() {
-            set_aside(index, &path, &lines(&parsed.diagnostics));
+            set_aside(index, keeper, &path, &lines(&parsed.diagnostics));
             continue;
         }
         for event in parsed.events {
             if let PolicyEvent::Added(policy) | PolicyEvent::Modified(policy) = event {
-                index.restore(policy, Keeper::Store, Some(&path));
+                if *keeper == Keeper::Cluster {
+                    index.remember_object(&policy.id, &text);
+                }
+                index.restore(policy, keeper.clone(), Some(&path));
                 restored += 1;
             }
         }
     }
     if restored > 0 {
-        info!("{restored} stored policies restored");
+        let whose = if *keeper == Keeper::Cluster { "of the API server " } else { "" };
+        info!("{restored} stored policies {whose}restored");
     }
     Ok(())
 }
 
-fn set_aside(index: &Index, path: &Path, findings: &str) {
+fn set_aside(index: &mut Index, keeper: &Keeper, path: &Path, findings: &str) {
     let findings = if findings.is_empty() { "it holds no policy" } else { findings };
-    match index.store().set_aside(path) {
+    let Some(store) = index.store_of(keeper) else { return };
+    match store.set_aside(path) {
         Ok(aside) => error!(
             "the stored policy {} is corrupt and not in force; it is kept as {}: {findings}",
             path.display(),

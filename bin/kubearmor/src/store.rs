@@ -76,7 +76,15 @@ impl Drop for Staged {
 impl Store {
     /// Opens `state_dir/policies`, making it if need be.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        let directory = state_dir.join("policies");
+        Self::open_directory(state_dir.join("policies"))
+    }
+
+    /// The same for policies that the API server has: `state_dir/cluster-policies`.
+    pub(crate) fn of_cluster(state_dir: &Path) -> Result<Self, StoreError> {
+        Self::open_directory(state_dir.join("cluster-policies"))
+    }
+
+    fn open_directory(directory: PathBuf) -> Result<Self, StoreError> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

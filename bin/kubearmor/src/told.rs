@@ -57,6 +57,7 @@ mod tests {
             name: id.into(),
             namespace: "shop".into(),
             pod: String::new(),
+            pod_uid: String::new(),
             labels: [("app".to_owned(), "web".to_owned())].into(),
             image: String::new(),
             pid,

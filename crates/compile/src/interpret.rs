@@ -208,7 +208,8 @@ impl Words<'_> {
         };
         if matches!(access.object, AccessObject::File { operation: FileOperation::Metadata, .. }) {
             let by_rule = matches!(decision.by, Some(DecidedBy::Rule(_)));
-            return if by_rule { decision } else { UNTOUCHED };
+            let alert = decision.alert.filter(|_| !decision.permitted);
+            return if by_rule { Decision { alert, ..decision } } else { UNTOUCHED };
         }
         match (verdicts..verdicts + audits).find_map(step_at) {
             Some([_, rule]) if decision.permitted => {

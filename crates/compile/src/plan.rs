@@ -319,6 +319,7 @@ fn names_programs(rule: &Rule) -> bool {
 fn words(of: &Step, set: &RuleSet) -> StepWords {
     let (outcome, rule) = match of.outcome {
         Outcome::Permit(rule) => (0, rule),
+        Outcome::Deny(rule) if set.audited => (step::ALERT, rule),
         Outcome::Deny(rule) if names_programs(&set.rules[rule as usize]) => {
             (step::DENY | step::NAMED, rule)
         }
@@ -326,6 +327,9 @@ fn words(of: &Step, set: &RuleSet) -> StepWords {
         Outcome::Alert(rule) => (step::ALERT, rule),
         Outcome::Posture(Posture::Allow) => (step::POSTURE, RULE_POSTURE),
         Outcome::Posture(Posture::Audit) => (step::POSTURE | step::ALERT, RULE_POSTURE),
+        Outcome::Posture(Posture::Block) if set.audited => {
+            (step::POSTURE | step::ALERT, RULE_POSTURE)
+        }
         Outcome::Posture(Posture::Block) => (step::POSTURE | step::DENY, RULE_POSTURE),
         Outcome::Untouched => (0, RULE_NONE),
     };

@@ -70,6 +70,7 @@ pub fn build<'p>(
     RuleSet {
         rules: rules.into_iter().collect(),
         postures,
+        audited: false,
         // Left out where nothing asks for it, so that more workloads have equal rule sets.
         multicall: if executables_matter { links.multicall.clone() } else { BTreeSet::new() },
         hard_linked: links.hard_linked.clone(),

@@ -29,8 +29,9 @@ pub fn decide_among(set: &RuleSet, concerned: &[RuleId], access: &Access<'_>) ->
         None => UNTOUCHED,
     };
     if access.object.is_metadata() {
-        return only_explicit_denial(decision);
+        return only_explicit_denial(if set.audited { in_silence(decision) } else { decision });
     }
+    let decision = Decision { permitted: decision.permitted || set.audited, ..decision };
     match audit_alert(&concerned, access) {
         Some(id) if decision.permitted => Decision { alert: Some(DecidedBy::Rule(id)), ..decision },
         _ => decision,
@@ -71,6 +72,10 @@ fn by_posture(posture: Posture, class: Class) -> Decision {
         Posture::Audit => Decision { permitted: true, by, alert: by },
         Posture::Block => Decision { permitted: false, by, alert: by },
     }
+}
+
+fn in_silence(decision: Decision) -> Decision {
+    Decision { permitted: true, alert: None, ..decision }
 }
 
 fn only_explicit_denial(decision: Decision) -> Decision {

@@ -61,6 +61,8 @@ pub struct RuleSet {
     /// In a canonical order that does not depend on the order in which policies arrived. A rule's index is its id.
     pub rules: Vec<Rule>,
     pub postures: Postures,
+    /// What would be denied is permitted and raises the alert of what would have denied it.
+    pub audited: bool,
     /// Multi-call binaries of the root filesystem, by canonical path (such as `/bin/busybox`).
     pub multicall: BTreeSet<String>,
     /// Objects of `Block` rules that have other names too. [`crate::decide`] judges names and does not look at it.

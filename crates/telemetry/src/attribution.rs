@@ -7,7 +7,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ruleset::{Origin, RuleSet};
+use policy::Action;
+use ruleset::{Origin, Posture, RuleSet};
 use wire::{Operation, RULE_POSTURE, RULE_SELF, RULE_UNRESOLVED, Record, RecordKind, flag};
 
 use crate::{
@@ -102,6 +103,11 @@ impl Attributor {
         Self { node, enforcer, system, programs: ProgramTable::new(programs) }
     }
 
+    /// From here on events are of a cluster of this name.
+    pub(crate) fn rename_cluster(&mut self, name: &str) {
+        name.clone_into(&mut self.node.cluster);
+    }
+
     pub(crate) fn attribute(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {
         match event.record.kind {
             RecordKind::Alert => self.alert(event, subject),
@@ -173,11 +179,16 @@ impl Attributor {
         log.result = names::result(record.result);
         self.describe(record, &mut log);
         let denied = record.result < 0;
-        let action = if denied { "Block" } else { "Audit" };
+        let would_deny = !denied && is_audited_denial(event, &log.operation);
+        let action = match (denied, would_deny) {
+            (true, _) => "Block",
+            (false, true) => "Audit (Block)",
+            (false, false) => "Audit",
+        };
         let tag_list = word.origin.map(|origin| origin.tags.clone()).unwrap_or_default();
         let alert = Alert {
             event: log,
-            enforcer: self.spoken_by(record, denied || word.posture).into(),
+            enforcer: self.spoken_by(record, denied || word.posture && !would_deny).into(),
             policy_name: word.policy.into(),
             version: VERSION.into(),
             severity: word
@@ -337,6 +348,22 @@ impl Attributor {
         }
         log
     }
+}
+
+/// Whether what was permitted would have been denied, did the workload's rules not hold as audit alone.
+fn is_audited_denial(event: Occurrence<'_>, operation: &str) -> bool {
+    let Some(rules) = event.rules.filter(|rules| rules.audited) else { return false };
+    if event.record.rule == RULE_POSTURE {
+        let posture = match operation {
+            "Process" => rules.postures.process,
+            "File" => rules.postures.file,
+            "Capabilities" => rules.postures.capabilities,
+            _ => rules.postures.network,
+        };
+        return posture == Posture::Block;
+    }
+    let rule = usize::try_from(event.record.rule).ok().and_then(|rule| rules.rules.get(rule));
+    rule.is_some_and(|rule| rule.action != Action::Audit)
 }
 
 fn word(event: Occurrence<'_>) -> Word<'_> {

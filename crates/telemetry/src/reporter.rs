@@ -82,6 +82,11 @@ impl Reporter {
         self.settings = settings;
     }
 
+    /// From here on events are of a cluster of this name.
+    pub fn rename_cluster(&mut self, name: &str) {
+        self.attributor.rename_cluster(name);
+    }
+
     /// Reports one record of the workload that `subject` describes.
     pub fn report(&mut self, event: Occurrence<'_>, subject: Subject<'_>, sink: &mut dyn Sink) {
         match self.attributor.attribute(event, subject) {

@@ -13,6 +13,7 @@ const NAME_LABELS: [&str; 3] =
     ["io.kubernetes.container.name", "kubearmor.io/container.name", "nerdctl/name"];
 const NAMESPACE_LABELS: [&str; 2] = ["io.kubernetes.pod.namespace", "kubearmor.io/namespace"];
 const POD_LABEL: &str = "io.kubernetes.pod.name";
+const POD_UID_LABEL: &str = "io.kubernetes.pod.uid";
 
 /// Label keys that runtimes and this product keep for themselves; users neither see nor select them.
 const RESERVED: [&str; 8] = [
@@ -35,6 +36,9 @@ pub struct Container {
     pub namespace: String,
     /// Empty outside Kubernetes.
     pub pod: String,
+    /// Tells pods of one name apart; empty where the runtime does not say.
+    #[serde(default)]
+    pub pod_uid: String,
     /// The labels that users wrote.
     pub labels: BTreeMap<String, String>,
     pub image: String,
@@ -64,6 +68,7 @@ impl Container {
         let name = first(&NAME_LABELS).unwrap_or_else(|| id.clone());
         let namespace = first(&NAMESPACE_LABELS).unwrap_or_else(|| CONTAINER_NAMESPACE.to_owned());
         let pod = first(&[POD_LABEL]).unwrap_or_default();
+        let pod_uid = first(&[POD_UID_LABEL]).unwrap_or_default();
         labels.retain(|key, _| !RESERVED.iter().any(|prefix| key.starts_with(prefix)));
         let prepared_root = None;
         Self {
@@ -71,6 +76,7 @@ impl Container {
             name,
             namespace,
             pod,
+            pod_uid,
             labels,
             image,
             pid,
@@ -106,7 +112,12 @@ impl Container {
         if self.namespace == CONTAINER_NAMESPACE {
             self.namespace.clone_from(&other.namespace);
         }
-        for (own, other) in [(&mut self.pod, &other.pod), (&mut self.image, &other.image)] {
+        let others = [
+            (&mut self.pod, &other.pod),
+            (&mut self.pod_uid, &other.pod_uid),
+            (&mut self.image, &other.image),
+        ];
+        for (own, other) in others {
             if own.is_empty() {
                 own.clone_from(other);
             }
@@ -136,7 +147,7 @@ impl Container {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkloadEvent {
     /// The first process exists. Comes again for a known id when the container was started anew.
-    Started(Container),
+    Started(Box<Container>),
     /// This life of the container of this id has ended; another may have begun.
     Stopped { id: String, pid: u32 },
     /// All containers that existed when the runtime was asked have been told.
@@ -172,11 +183,12 @@ mod tests {
             ("io.kubernetes.container.name", "web"),
             ("io.kubernetes.pod.namespace", "shop"),
             ("io.kubernetes.pod.name", "web-1"),
+            ("io.kubernetes.pod.uid", "u1"),
             ("containerd.io/restart.status", "running"),
             ("app", "web"),
         ]);
         assert_eq!((forged.name.as_str(), forged.namespace.as_str()), ("web", "shop"));
-        assert_eq!(forged.pod, "web-1");
+        assert_eq!((forged.pod.as_str(), forged.pod_uid.as_str()), ("web-1", "u1"));
         assert_eq!(forged.labels.into_iter().collect::<Vec<_>>(), [("app".into(), "web".into())]);
     }
 

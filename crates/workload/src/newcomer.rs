@@ -24,7 +24,7 @@ const LONGEST_ID: usize = 1024;
 const HOSTS_FIRST_PROCESS: u32 = 1;
 
 /// Annotations of a runtime specification that say what elsewhere a label says.
-const ANNOTATIONS: [(&str, &str); 9] = [
+const ANNOTATIONS: [(&str, &str); 11] = [
     ("kubearmor.io/container.name", "kubearmor.io/container.name"),
     ("kubearmor.io/namespace", "kubearmor.io/namespace"),
     ("io.kubernetes.container.name", "io.kubernetes.container.name"),
@@ -33,6 +33,8 @@ const ANNOTATIONS: [(&str, &str); 9] = [
     ("io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"),
     ("io.kubernetes.pod.namespace", "io.kubernetes.pod.namespace"),
     ("io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"),
+    ("io.kubernetes.pod.uid", "io.kubernetes.pod.uid"),
+    ("io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"),
     ("nerdctl/name", "nerdctl/name"),
 ];
 const IMAGE_ANNOTATIONS: [&str; 2] =

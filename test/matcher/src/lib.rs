@@ -177,6 +177,7 @@ fn decision(answer: &Answer, class: Class, metadata: bool) -> Decision {
         return UNTOUCHED;
     }
     let alert = match answer.found & AUDITED {
+        0 if metadata && permitted => None,
         0 if answer.outcome & (step::DENY | step::ALERT) != 0 => by,
         0 => None,
         _ if metadata => None,

@@ -6,7 +6,7 @@ use matcher::{
     generate::{OwnedAccess, access, crowded_access, crowded_rule_set, queried_name, rule_set},
 };
 use proptest::{collection, option, prelude::*};
-use ruleset::{Access, AccessObject, RuleSet, Socket};
+use ruleset::{Access, AccessObject, FileOperation, RuleSet, Socket, decide};
 
 fn agree(set: &RuleSet, accesses: &[OwnedAccess]) -> Result<(), TestCaseError> {
     match compare(set, accesses) {
@@ -29,6 +29,28 @@ proptest! {
         accesses in collection::vec(access(), 100),
     ) {
         agree(&set, &accesses)?;
+    }
+
+    /// Also that auditing denies nothing, and tells of all that would be denied.
+    #[test]
+    fn they_agree_on_what_is_only_audited(
+        set in rule_set(),
+        accesses in collection::vec(access(), 50),
+    ) {
+        let audited = RuleSet { audited: true, ..set.clone() };
+        agree(&audited, &accesses)?;
+        for access in &accesses {
+            let decided = |set| access.with(|access| decide(set, access));
+            let (would, does) = (decided(&set), decided(&audited));
+            prop_assert!(does.permitted);
+            prop_assert_eq!(does.by, would.by);
+            let metadata = access.with(|access| {
+                let operation = FileOperation::Metadata;
+                matches!(access.object, AccessObject::File { operation: of, .. } if of == operation)
+            });
+            prop_assert!(would.permitted || metadata || does.alert.is_some());
+            prop_assert!(!would.permitted || does == would);
+        }
     }
 
     #[test]
@@ -57,7 +79,7 @@ fn read_alike(
     }
     let decided = |message: &[u8]| -> Vec<_> {
         let names = matcher::dns::names(message);
-        names.iter().map(|name| ruleset::decide(set, &query(subject, name.as_deref()))).collect()
+        names.iter().map(|name| decide(set, &query(subject, name.as_deref()))).collect()
     };
     if !message.is_empty() {
         let read = matcher::messages(&image, &query(subject, None), message, false);

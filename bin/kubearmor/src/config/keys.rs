@@ -133,6 +133,7 @@ pub(super) fn may_change(key: &str) -> bool {
             | "alertThrottling"
             | "maxAlertPerSec"
             | "throttleSec"
+            | "untrackedNs"
             | "defaultPostureLogs"
             | "dropResourceFromProcessLogs"
             | "onUnresolvedPath"

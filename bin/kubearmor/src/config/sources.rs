@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::{Config, KEYS};
+use super::{Config, KEYS, keys::may_change};
 
 /// Environment variables whose names do not follow from a key's.
 const OTHER_VARIABLES: [(&str, &str); 2] =
@@ -36,6 +37,22 @@ pub(crate) struct Sources {
     /// Upper-case names, as the process was given them.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) flags: BTreeMap<String, String>,
+    pub(crate) cluster: ClusterKeys,
+}
+
+/// What the cluster's configuration says, as it was last heard. All copies share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterKeys(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl ClusterKeys {
+    /// Takes these keys, and returns those of before.
+    pub(crate) fn replace(&self, keys: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), keys)
+    }
+
+    fn get(&self) -> BTreeMap<String, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Sources {
@@ -65,6 +82,14 @@ impl Sources {
         for (key, text) in &self.flags {
             let value = fit(Value::String(text.clone()), &defaults[key.as_str()]);
             set(&mut values, &format!("--{key}"), key, value)?;
+        }
+        // What the cluster says is meant for all its nodes, so it wins; only what may change at run time is taken from it,
+        // the rest is for the next start of the agent.
+        let origin = format!("ConfigMap {}", cluster::CONFIGURATION);
+        for (key, text) in self.cluster.get() {
+            if may_change(&key) {
+                set(&mut values, &origin, &key, fit(Value::String(text), &defaults[&key]))?;
+            }
         }
         let mut config = config(values).map_err(|reason| ConfigError::Value {
             origin: "configuration".into(),

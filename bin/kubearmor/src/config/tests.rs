@@ -13,7 +13,12 @@ fn sources(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> 
     fs::write(&path, file).unwrap();
     let own =
         |pairs: &[(&str, &str)]| pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-    Sources { file: Some(path), environment: own(environment), flags: own(flags) }
+    Sources {
+        file: Some(path),
+        environment: own(environment),
+        flags: own(flags),
+        ..Sources::default()
+    }
 }
 
 fn load(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Config {

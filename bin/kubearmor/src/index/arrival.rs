@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cluster::Mode;
 use enforce::{Placement, WorkloadKey};
 use tracing::{debug, error, info, warn};
 use workload::{Container, OwnPlace};
@@ -49,10 +50,12 @@ impl Index {
     /// A new life, whatever is known under this id.
     fn begin(&mut self, key: &WorkloadKey, container: Container) {
         self.stopped(&key.0, |_| true);
-        self.identities.insert(key, &container);
+        let (workload, mode, identity) = self.identified(&container);
+        self.identities.insert(key, identity);
         self.cgroups.insert(container.cgroup.clone(), key.clone());
         let governed = Governed {
-            workload: container.workload(),
+            workload,
+            mode,
             placement: Placement::Container {
                 cgroup: container.cgroup.clone(),
                 pid: Some(container.pid),
@@ -73,12 +76,7 @@ impl Index {
         let Some(governed) = self.workloads.get_mut(key) else { return };
         let Some(known) = &mut governed.container else { return };
         known.complete(container);
-        self.identities.insert(key, known);
-        let workload = known.workload();
-        let selecting = self.selecting(&workload);
-        if let Some(governed) = self.workloads.get_mut(key) {
-            (governed.workload, governed.selecting) = (workload, selecting);
-        }
+        self.identify_again(key);
         self.govern_or_report(key);
         self.settle_or_report();
     }
@@ -100,7 +98,8 @@ impl Index {
 
     fn is_selected(&self, governed: &Governed) -> bool {
         let mut selecting = governed.selecting.iter();
-        selecting.any(|policy| super::is_enabled(&self.settings, policy.id.kind))
+        governed.mode != Mode::Disabled
+            && selecting.any(|policy| super::is_enabled(&self.settings, policy.id.kind))
     }
 
     /// Forgets the container of this id if `over` says that the life that is known of it has ended.

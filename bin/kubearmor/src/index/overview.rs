@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use cluster::Mode;
 use enforce::{Repairs, bpf::Use};
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
@@ -10,7 +11,7 @@ use sensor::Counters;
 use super::{Governed, Index, is_enabled};
 
 /// The only one that the agent has so far.
-const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
+pub(super) const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
 
 /// How far a policy is in force.
 pub(crate) const POLICY_STATES: [&str; 4] = ["Enforced", "Partial", "NotEnforced", "NotEnabled"];
@@ -81,6 +82,7 @@ impl Index {
                 .selecting
                 .iter()
                 .filter(|policy| is_enabled(&self.settings, policy.id.kind))
+                .filter(|_| governed.mode != Mode::Disabled)
                 .map(|policy| policy.id.name.clone())
                 .collect(),
         });
@@ -95,7 +97,7 @@ impl Index {
         }
     }
 
-    fn state(&self, governed: &Governed) -> WorkloadState {
+    pub(super) fn state(&self, governed: &Governed) -> WorkloadState {
         let has_rules = governed.rules.as_ref().is_some_and(|rules| !rules.rules.is_empty());
         if governed.problem.is_some() || (has_rules && self.backend.idle_because().is_some()) {
             WorkloadState::Unprotected
@@ -106,7 +108,7 @@ impl Index {
         }
     }
 
-    fn policy(&self, policy: &Policy) -> PolicyOverview {
+    pub(super) fn policy(&self, policy: &Policy) -> PolicyOverview {
         let notes = self.not_in_force(&policy.id);
         let state = if !is_enabled(&self.settings, policy.id.kind) {
             "NotEnabled"

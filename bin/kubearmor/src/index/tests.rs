@@ -3,6 +3,7 @@
 mod arrivals;
 mod keeping;
 mod many;
+mod pods;
 mod telling;
 mod workloads;
 
@@ -165,6 +166,7 @@ const ALL: Settings = Settings {
     merge_window: Duration::from_secs(1),
     permit_unresolved: false,
     start_ungoverned: false,
+    untracked: String::new(),
     container_policies: true,
     host_policies: true,
     containers: Postures {
@@ -213,7 +215,7 @@ impl Fixture {
     }
 
     fn start(&mut self, id: &str, labels: &[(&str, &str)]) {
-        self.index.heard(WorkloadEvent::Started(container(id, labels)));
+        self.index.heard(WorkloadEvent::Started(Box::new(container(id, labels))));
     }
 
     fn apply(&mut self, text: &str) -> Result<Vec<String>, Refusal> {
@@ -239,6 +241,7 @@ fn container(id: &str, labels: &[(&str, &str)]) -> Container {
         name: id.into(),
         namespace: ruleset::CONTAINER_NAMESPACE.into(),
         pod: String::new(),
+        pod_uid: String::new(),
         labels: labels.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect(),
         image: "img".into(),
         pid: 7,

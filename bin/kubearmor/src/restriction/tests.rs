@@ -90,6 +90,7 @@ fn does_what_the_agent_does() {
         assert!(!here.is_empty());
         events(directory.path()).await;
         metrics().await;
+        api_server().await;
     });
     let path = directory.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
@@ -185,6 +186,36 @@ async fn metrics() {
     for name in ["process_open_fds", "process_cpu_seconds_total", "process_resident_memory_bytes"] {
         assert!(answer.contains(&format!("\n{name} ")), "{name}: {answer}");
     }
+}
+
+/// The client of the API server, against one that refuses everything.
+async fn api_server() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let refusing = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let length = connection.read(&mut request).await.unwrap();
+        let body =
+            r#"{"kind":"Status","apiVersion":"v1","status":"Failure","code":403,"message":"no"}"#;
+        let head = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length:";
+        let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+        connection.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    // By name, so that it has to be looked up.
+    let at = format!("http://localhost:{}", address.port());
+    let client = cluster::Client::try_from(kube::Config::new(at.parse().unwrap())).unwrap();
+    let node = cluster::Node { name: "n1".into(), ..cluster::Node::default() };
+    let told =
+        cluster::Report::new(client).write(&node, cluster::summary::NodeSummary::default()).await;
+    assert!(told.unwrap_err().to_string().contains("no"));
+    assert!(
+        refusing
+            .await
+            .unwrap()
+            .starts_with("PATCH /apis/security.kubearmor.com/v1/kubearmornodes/n1")
+    );
 }
 
 #[test]

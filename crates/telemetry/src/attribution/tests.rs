@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use policy::{Action, Kind, PathObject, Place};
-use ruleset::{Object, PathSet, Rule, Tier};
+use policy::{Kind, PathObject, Place};
+use ruleset::{Object, PathSet, Postures, Rule, Tier};
 
 use super::*;
 
@@ -205,6 +205,39 @@ fn every_field_of_a_file_block() {
             suppressed_alerts: 0,
         }
     );
+}
+
+#[test]
+fn what_an_audited_pod_is_spared_is_told_as_the_existing_implementation_tells_it() {
+    let permitted = Record { result: 0, ..record(Operation::Open) };
+    let by_posture = Record { rule: RULE_POSTURE, ..permitted.clone() };
+    let audited = |action, file| RuleSet {
+        audited: true,
+        postures: Postures { file, ..Postures::default() },
+        ..rules(action)
+    };
+    for (record, rules, action) in [
+        (&permitted, audited(Action::Block, Posture::Audit), "Audit (Block)"),
+        (&permitted, audited(Action::Allow, Posture::Audit), "Audit (Block)"),
+        (&permitted, audited(Action::Audit, Posture::Audit), "Audit"),
+        (&by_posture, audited(Action::Allow, Posture::Block), "Audit (Block)"),
+        (&by_posture, audited(Action::Allow, Posture::Audit), "Audit"),
+        (&permitted, rules(Action::Audit), "Audit"),
+    ] {
+        let alert = alert_of(&mut shell_and_cat(), record, &rules);
+        assert_eq!((alert.action.as_str(), alert.event.result.as_str()), (action, "Passed"));
+        if action == "Audit (Block)" {
+            assert_eq!(alert.enforcer, "eBPF Monitor");
+        }
+    }
+}
+
+#[test]
+fn a_renamed_cluster_shows_in_the_next_event() {
+    let mut attributor = shell_and_cat();
+    attributor.rename_cluster("prod");
+    let alert = alert_of(&mut attributor, &record(Operation::Open), &rules(Action::Block));
+    assert_eq!(alert.event.cluster_name, "prod");
 }
 
 #[test]

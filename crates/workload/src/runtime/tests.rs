@@ -56,7 +56,7 @@ impl Watched {
                 WorkloadEvent::Started(container) => {
                     let cgroup = PathBuf::from(format!("/cgroup/{}", container.pid));
                     assert_eq!(container.cgroup, cgroup);
-                    return container;
+                    return *container;
                 }
                 WorkloadEvent::Stopped { id, .. } => panic!("{id} ended"),
                 WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => {}

@@ -231,7 +231,7 @@ impl Watcher {
         let mut container = Container::new(id.clone(), image, labels, namespace, pid, cgroup);
         container.called(&name);
         self.known.insert(id, container.clone());
-        self.tell(WorkloadEvent::Started(container)).await
+        self.tell(WorkloadEvent::Started(Box::new(container))).await
     }
 
     async fn stopped(&mut self, id: String) -> Result<(), RuntimeError> {

@@ -14,7 +14,7 @@ fn a_container_that_two_sources_tell_of_is_governed_once() {
     let hooked = Container { prepared_root: Some("/run/web".into()), ..web.clone() };
     node.index.arrived(hooked).unwrap();
     assert_eq!(node.in_force("web"), ["p"], "before anybody hears that it arrived");
-    node.index.heard(WorkloadEvent::Started(web));
+    node.index.heard(WorkloadEvent::Started(Box::new(web)));
     let asked = node.enforcer.asked();
     assert_eq!(
         (asked.placed.as_slice(), asked.applied),
@@ -81,7 +81,7 @@ fn the_agents_own_container_is_left_out_and_no_other_that_is_called_alike() {
         OwnPlace { cgroup: "/group/agent/own".into(), lineage: [40, 41].into_iter().collect() };
     node.index.runs_at(Some(own_place));
     node.index.arrived(agents.clone()).unwrap();
-    node.index.heard(WorkloadEvent::Started(agents.clone()));
+    node.index.heard(WorkloadEvent::Started(Box::new(agents.clone())));
     assert_eq!(node.enforcer.asked().placed, ["host"]);
     assert_eq!(node.index.container_of(Path::new("/group/agent")), None);
 
