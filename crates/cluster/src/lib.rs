@@ -1,1 +1,3 @@
 //! What the Kubernetes API server holds of our concern, and how it is spoken with.
+
+pub mod summary;
