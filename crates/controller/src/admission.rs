@@ -84,41 +84,69 @@ pub fn answer(body: &[u8], strictness: Strictness) -> Result<Answer, ReviewError
     if operation == "DELETE" || (operation == "UPDATE" && same_spec) {
         return Ok(Answer::allow(uid, Verdict::NotConcerned));
     }
-    let (errors, mut warnings) = judge(kind, object, strictness);
-    if errors.is_empty() {
-        let verdict = if warnings.is_empty() { Verdict::Allowed } else { Verdict::Warned };
-        return Ok(Answer { warnings: shortened(warnings), ..Answer::allow(uid, verdict) });
+    let Judgement { mut fatal, faults, mut warnings } = judge(kind, object);
+    match strictness {
+        Strictness::Lint => fatal.extend(faults),
+        Strictness::Unreadable => warnings.splice(..0, faults).for_each(drop),
     }
-    warnings.clear();
-    Ok(Answer::refuse(uid, refusal(&errors)))
+    if !fatal.is_empty() {
+        return Ok(Answer::refuse(uid, refusal(&fatal)));
+    }
+    let verdict = if warnings.is_empty() { Verdict::Allowed } else { Verdict::Warned };
+    Ok(Answer { warnings: shortened(warnings), ..Answer::allow(uid, verdict) })
 }
 
-/// What is against an object, and what is to be said about it all the same.
-fn judge(kind: Kind, object: Value, strictness: Strictness) -> (Vec<String>, Vec<String>) {
-    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
-    let text = policy_text(kind, object);
-    let unreadable = policy::parse(&text, "");
-    let source = Source { name: String::new(), text, named: true };
-    for finding in lint(&[source], &Options::default()).findings {
-        let refused = match (finding.level, strictness) {
-            (Level::Error, Strictness::Lint) => true,
-            (Level::Error, Strictness::Unreadable) => {
-                finding.code == "does-not-fit" || is_fatal(&finding, &unreadable.diagnostics)
-            }
-            (Level::Warning, _) => false,
-            (Level::Note, _) => continue,
-        };
-        if refused { &mut errors } else { &mut warnings }.push(said(&finding));
+/// How a policy that lies in a cluster stands, however it got there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Accepted {
+        /// What admission would have refused it for, unless told otherwise.
+        faults: Vec<String>,
+    },
+    /// No agent takes it, for these reasons.
+    Rejected(Vec<String>),
+}
+
+impl Standing {
+    pub fn of(kind: Kind, object: Value) -> Self {
+        let Judgement { fatal, faults, .. } = judge(kind, object);
+        if fatal.is_empty() { Self::Accepted { faults } } else { Self::Rejected(fatal) }
     }
-    (errors, warnings)
+}
+
+/// What there is to say about an object.
+struct Judgement {
+    /// Agents do not take it.
+    fatal: Vec<String>,
+    /// Lint calls it an error, and agents take it all the same.
+    faults: Vec<String>,
+    warnings: Vec<String>,
+}
+
+fn judge(kind: Kind, object: Value) -> Judgement {
+    let text = policy_text(kind, object);
+    let diagnostics = policy::parse(&text, "").diagnostics;
+    let source = Source { name: String::new(), text, named: true };
+    let mut judgement =
+        Judgement { fatal: Vec::new(), faults: Vec::new(), warnings: Vec::new() };
+    for finding in lint(&[source], &Options::default()).findings {
+        let list = match finding.level {
+            Level::Error if is_fatal(&finding, &diagnostics) => &mut judgement.fatal,
+            Level::Error => &mut judgement.faults,
+            Level::Warning => &mut judgement.warnings,
+            Level::Note => continue,
+        };
+        list.push(said(&finding));
+    }
+    judgement
 }
 
 /// Whether agents refuse the policy for what `finding` says.
 fn is_fatal(finding: &Finding, diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.is_error())
-        .any(|diagnostic| (diagnostic.code, &diagnostic.field) == (finding.code, &finding.field))
+    let mut errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    finding.code == "does-not-fit"
+        || finding.code == "no-policy"
+        || errors.any(|error| (error.code, &error.field) == (finding.code, &finding.field))
 }
 
 /// The object as its author could have written it, in the terms of the kind that was asked about.

@@ -54,7 +54,7 @@ async fn accept_all<F>(
         // Never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         tokio::select! {
-            _ = ending.wait_for(|ends| *ends) => break,
+            () = ended(&mut ending) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     // Fails where the peer is gone already.
@@ -93,9 +93,13 @@ async fn converse<F>(
     tokio::select! {
         // Whoever is gone, or too slow, asks again.
         _ = connection.as_mut() => return,
-        _ = shutdown.wait_for(|ends| *ends) => connection.as_mut().graceful_shutdown(),
+        () = ended(&mut shutdown) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+async fn ended(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|ends| *ends).await;
 }
 
 fn text(status: StatusCode, text: impl Into<String>) -> Answer {

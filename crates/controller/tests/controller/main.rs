@@ -8,4 +8,5 @@ mod corpus;
 mod lease;
 #[path = "../../../policy/tests/shared/mod.rs"]
 mod shared;
+mod status;
 mod webhook;
