@@ -23,6 +23,7 @@ pub(crate) fn command() -> Command {
         .subcommand(agent())
         .subcommand(hook())
         .subcommand(detach())
+        .subcommand(crate::controller::command())
 }
 
 fn detach() -> Command {

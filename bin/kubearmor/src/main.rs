@@ -9,6 +9,7 @@ mod certificates;
 mod command_line;
 mod comparison;
 mod config;
+mod controller;
 mod detach;
 mod events;
 mod filesystem;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Some(("agent", matches)) => agent::run(sources(matches)),
         Some(("hook", matches)) => hook::run(&sources(matches)).map(|()| End::Ordered),
         Some(("detach", matches)) => detach::run(&sources(matches)).map(|()| End::Ordered),
+        Some(("controller", matches)) => controller::run(matches).map(|()| End::Ordered),
         _ => Ok(End::Ordered),
     };
     match done {

@@ -9,6 +9,8 @@ mod review;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
 use lint::{Finding, Level, Options, Source, lint};
 use policy::{Diagnostic, Kind};
 use serde_json::Value;
@@ -127,8 +129,7 @@ fn judge(kind: Kind, object: Value) -> Judgement {
     let text = policy_text(kind, object);
     let diagnostics = policy::parse(&text, "").diagnostics;
     let source = Source { name: String::new(), text, named: true };
-    let mut judgement =
-        Judgement { fatal: Vec::new(), faults: Vec::new(), warnings: Vec::new() };
+    let mut judgement = Judgement { fatal: Vec::new(), faults: Vec::new(), warnings: Vec::new() };
     for finding in lint(&[source], &Options::default()).findings {
         let list = match finding.level {
             Level::Error if is_fatal(&finding, &diagnostics) => &mut judgement.fatal,
@@ -168,37 +169,35 @@ fn policy_text(kind: Kind, mut object: Value) -> String {
     object.to_string()
 }
 
-/// `spec.file.matchPaths[0].path: ...; write ... [invalid-value]`. Lines and columns would be those of a text that nobody wrote.
+/// `spec.file.matchPaths[0].path: ... [invalid-value]; write ...`. Lines and columns would be those of a text that nobody
+/// wrote.
 fn said(finding: &Finding) -> String {
-    let mut text = String::new();
-    if !finding.field.is_empty() {
-        text = format!("{}: ", finding.field);
-    }
-    text.push_str(&finding.message);
-    if let Some(hint) = &finding.hint {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
-    format!("{text} [{}]", finding.code)
+    let Finding { field, message, code, hint, .. } = finding;
+    let place = if field.is_empty() { String::new() } else { format!("{field}: ") };
+    let hint = hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+    format!("{place}{message} [{code}]{hint}")
 }
 
 fn refusal(errors: &[String]) -> String {
     let mut text = errors[..errors.len().min(SPELLED_OUT)].join("\n");
     if errors.len() > SPELLED_OUT {
         let more = errors.len() - SPELLED_OUT;
-        text.push_str(&format!("\nand {more} more: see `karmor policy lint`"));
+        let _ = write!(text, "\nand {more} more: see `karmor policy lint`");
     }
     text
 }
 
-/// As many as API servers pass on whole; the last one says how many are missing.
+/// As many as API servers pass on; the last one says how many are missing.
 fn shortened(warnings: Vec<String>) -> Vec<String> {
+    let characters = |text: &String| text.chars().count();
+    if warnings.iter().map(characters).sum::<usize>() <= ALL_WARNINGS {
+        return warnings;
+    }
     let total = warnings.len();
     let mut left = ALL_WARNINGS - LONGEST_WARNING;
     let mut kept: Vec<String> = Vec::new();
-    for warning in warnings {
-        let warning = cut(warning);
-        let Some(rest) = left.checked_sub(warning.chars().count()) else { break };
+    for warning in warnings.into_iter().map(cut) {
+        let Some(rest) = left.checked_sub(characters(&warning)) else { break };
         left = rest;
         kept.push(warning);
     }

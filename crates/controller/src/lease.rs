@@ -191,7 +191,10 @@ impl Candidate {
             Ok::<_, kube::Error>(())
         };
         if led && !matches!(timeout(CALL, given_up).await, Ok(Ok(()))) {
-            warn!("the Lease {}/{} was not given back and runs out by itself", self.namespace, self.name);
+            warn!(
+                "the Lease {}/{} was not given back and runs out by itself",
+                self.namespace, self.name
+            );
         }
     }
 }

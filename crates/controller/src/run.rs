@@ -92,12 +92,18 @@ pub async fn run_until(
     let sources: Vec<Arc<dyn feed::metrics::Source>> =
         vec![Arc::new(source), Arc::new(feed::metrics::Process)];
 
-    let probing =
-        tokio::spawn(serve_probes(probes, Probes { shown: Arc::clone(&shown), sources }, ends.clone()));
+    let probing = tokio::spawn(serve_probes(
+        probes,
+        Probes { shown: Arc::clone(&shown), sources },
+        ends.clone(),
+    ));
     let keeper = Keeper::new(client.clone(), place, Arc::clone(&shown));
     let keeping = tokio::spawn(keep(keeper));
-    let judging =
-        tokio::spawn(serve_webhook(webhook, Webhook { shown, strictness, admissions }, ends.clone()));
+    let judging = tokio::spawn(serve_webhook(
+        webhook,
+        Webhook { shown, strictness, admissions },
+        ends.clone(),
+    ));
     let mut ended = ends.clone();
     let leading_task = tokio::spawn(candidate.run(async move {
         let _ = ended.wait_for(|ends| *ends).await;

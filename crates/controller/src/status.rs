@@ -8,6 +8,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -125,17 +127,13 @@ pub enum Urgency {
 
 impl PolicyStatus {
     /// What is to be told at `now`, after `previous` was.
-    pub fn new(
-        subject: &Subject,
-        tally: Tally,
-        previous: Option<&Self>,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(subject: &Subject, tally: Tally, previous: Option<&Self>, now: Timestamp) -> Self {
         let enforced = enforced(subject, &tally);
         let generation = subject.generation;
-        let conditions = [("Accepted", accepted(&subject.standing)), ("Enforced", enforced.clone())]
-            .map(|(name, finding)| finding.into_condition(name, generation, previous, now))
-            .into();
+        let conditions =
+            [("Accepted", accepted(&subject.standing)), ("Enforced", enforced.clone())]
+                .map(|(name, finding)| finding.into_condition(name, generation, previous, now))
+                .into();
         let everywhere = enforced.status == "True" && tally.counts.concerned() > 0;
         // Pods that come and go later do not make it another change.
         let known = previous
@@ -175,8 +173,7 @@ impl PolicyStatus {
     }
 
     fn weight(&self) -> Urgency {
-        let progresses =
-            self.conditions.iter().any(|found| found.status == "Unknown");
+        let progresses = self.conditions.iter().any(|found| found.status == "Unknown");
         if progresses { Urgency::Progress } else { Urgency::Outcome }
     }
 }
@@ -237,7 +234,8 @@ fn accepted(standing: &Standing) -> Finding {
 
 fn enforced(subject: &Subject, tally: &Tally) -> Finding {
     let counts = tally.counts;
-    let nodes = |number: u32| if number == 1 { "1 node".to_owned() } else { format!("{number} nodes") };
+    let nodes =
+        |number: u32| if number == 1 { "1 node".to_owned() } else { format!("{number} nodes") };
     if matches!(subject.standing, Standing::Rejected(_)) {
         return Finding::new("False", "Rejected", "no agent takes it: see the condition Accepted");
     }
@@ -253,19 +251,19 @@ fn enforced(subject: &Subject, tally: &Tally) -> Finding {
         (counts.audit_only, "only audited on"),
     ] {
         if number > 0 {
-            message.push_str(&format!(", {what} {}", nodes(number)));
+            let _ = write!(message, ", {what} {}", nodes(number));
         }
     }
     if let Some(first) = tally.nodes.first() {
-        message.push_str(&format!("; {}: {}", first.name, first.message));
+        let _ = write!(message, "; {}: {}", first.name, first.message);
     }
     if counts.pending > 0 {
         let names = tally.waiting.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         let more = if counts.pending as usize > NAMED { ", ..." } else { "" };
-        message.push_str(&format!("; waiting for {} ({names}{more})", nodes(counts.pending)));
+        let _ = write!(message, "; waiting for {} ({names}{more})", nodes(counts.pending));
     }
     if counts.untold > 0 {
-        message.push_str(&format!("; {} with too many policies to tell of all", nodes(counts.untold)));
+        let _ = write!(message, "; {} with too many policies to tell of all", nodes(counts.untold));
     }
     let (status, reason) = if counts.refused > 0 {
         ("False", "Refused")
@@ -290,7 +288,8 @@ fn enforced(subject: &Subject, tally: &Tally) -> Finding {
 
 /// One word for all nodes together.
 fn word(standing: &Standing, counts: NodeCounts) -> &'static str {
-    let NodeCounts { enforced, partial, audit_only, not_enforced, not_enabled, refused, .. } = counts;
+    let NodeCounts { enforced, partial, audit_only, not_enforced, not_enabled, refused, .. } =
+        counts;
     if matches!(standing, Standing::Rejected(_)) {
         return "Rejected";
     }

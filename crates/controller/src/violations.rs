@@ -105,8 +105,7 @@ async fn follow(
     while let Some(alert) = alerts.next().await {
         let alert = alert?;
         if let Some(subject) = Subject::of(&alert) {
-            let kept =
-                tally.lock().unwrap_or_else(PoisonError::into_inner).add(subject, &alert);
+            let kept = tally.lock().unwrap_or_else(PoisonError::into_inner).add(subject, &alert);
             counts.alert(kept);
         }
     }
@@ -116,8 +115,7 @@ async fn follow(
 async fn tell(teller: &Teller, uids: &Uids, tally: &Mutex<Tally>, counts: &Leadership) {
     loop {
         sleep(WINDOW).await;
-        let violations =
-            tally.lock().unwrap_or_else(PoisonError::into_inner).take(AT_ONCE);
+        let violations = tally.lock().unwrap_or_else(PoisonError::into_inner).take(AT_ONCE);
         for (subject, violation) in violations {
             // A policy that is gone by now has nowhere to be told at.
             let Some(uid) = uids(&subject.policy) else { continue };

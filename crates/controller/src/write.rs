@@ -7,13 +7,13 @@ mod pace;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, Patch, PatchParams},
     core::GroupVersionKind,
 };
 use policy::{Kind, PolicyId};
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 pub use self::pace::Pace;
@@ -50,7 +50,9 @@ pub(crate) async fn apply(
     let patch = Patch::Apply(applied(id, uid, status));
     match timeout(CALL, policies.patch_status(&id.name, &parameters, &patch)).await {
         Ok(Ok(_)) => (Write::Written, None),
-        Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409) => (Write::Gone, None),
+        Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409) => {
+            (Write::Gone, None)
+        }
         Ok(Err(problem)) => (Write::Failed, Some(problem.to_string())),
         Err(_) => (Write::Failed, Some(format!("no answer within {CALL:?}"))),
     }

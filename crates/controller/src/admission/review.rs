@@ -13,7 +13,9 @@ const KIND: &str = "AdmissionReview";
 pub enum ReviewError {
     #[error("no AdmissionReview: {0}")]
     Unreadable(#[from] serde_json::Error),
-    #[error("`{0}` is not `{API_VERSION}` of the kind {KIND}: register this webhook for that version")]
+    #[error(
+        "`{0}` is not `{API_VERSION}` of the kind {KIND}: register this webhook for that version"
+    )]
     OtherVersion(String),
 }
 

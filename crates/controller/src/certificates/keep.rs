@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::{
     ByteString,
-    api::{
-        admissionregistration::v1::ValidatingWebhookConfiguration,
-        core::v1::Secret,
-    },
+    api::{admissionregistration::v1::ValidatingWebhookConfiguration, core::v1::Secret},
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -38,7 +35,9 @@ pub struct Place {
 pub enum KeepError {
     #[error("the Secret {namespace}/{name}: {source}")]
     Secret { namespace: String, name: String, source: Box<kube::Error> },
-    #[error("the Secret {namespace}/{name} was changed by others {ATTEMPTS} times while it was written")]
+    #[error(
+        "the Secret {namespace}/{name} was changed by others {ATTEMPTS} times while it was written"
+    )]
     Contended { namespace: String, name: String },
     #[error("the ValidatingWebhookConfiguration {name}: {source}")]
     Webhook { name: String, source: Box<kube::Error> },
@@ -98,7 +97,10 @@ impl Keeper {
             };
             match written {
                 Ok(_) => {
-                    info!("a new certificate, until {}, in the Secret {namespace}/{name}", material.ends());
+                    info!(
+                        "a new certificate, until {}, in the Secret {namespace}/{name}",
+                        material.ends()
+                    );
                     return Ok(material);
                 }
                 // Another replica was first, and what it has made is as good; or the Secret has just gone.
@@ -125,9 +127,7 @@ impl Keeper {
         Ok(match material.standing(names, now) {
             Standing::Good(_) => Due::Nothing(material),
             Standing::RenewCertificate => Due::Write(material.renewed(names, now)?),
-            Standing::RenewAuthority => {
-                Due::Write(Material::make(names, Some(&material), now)?)
-            }
+            Standing::RenewAuthority => Due::Write(Material::make(names, Some(&material), now)?),
         })
     }
 
@@ -137,7 +137,9 @@ impl Keeper {
             metadata: ObjectMeta {
                 namespace: Some(self.place.namespace.clone()),
                 name: Some(self.place.secret.clone()),
-                labels: Some([("kubearmor-app".to_owned(), "kubearmor-controller".to_owned())].into()),
+                labels: Some(
+                    [("kubearmor-app".to_owned(), "kubearmor-controller".to_owned())].into(),
+                ),
                 ..ObjectMeta::default()
             },
             type_: Some("kubernetes.io/tls".to_owned()),
@@ -151,11 +153,12 @@ impl Keeper {
     async fn announce(&mut self, bundle: &str) -> Result<(), KeepError> {
         let name = &self.place.webhook;
         let hooks: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
-        let failed =
-            |source| KeepError::Webhook { name: name.clone(), source: Box::new(source) };
+        let failed = |source| KeepError::Webhook { name: name.clone(), source: Box::new(source) };
         let Some(registered) = hooks.get_opt(name).await.map_err(failed)? else {
             if !self.unregistered {
-                warn!("there is no ValidatingWebhookConfiguration {name}: policies are not judged when they are applied");
+                warn!(
+                    "there is no ValidatingWebhookConfiguration {name}: policies are not judged when they are applied"
+                );
             }
             self.unregistered = true;
             return Ok(());

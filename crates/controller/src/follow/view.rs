@@ -183,8 +183,7 @@ impl View {
     }
 
     pub(super) fn census(&self) -> Census {
-        let mut census =
-            Census { nodes: self.reports.node_count() as u64, ..Census::default() };
+        let mut census = Census { nodes: self.reports.node_count() as u64, ..Census::default() };
         for held in self.policies.values() {
             match &held.subject.standing {
                 Standing::Rejected(_) => census.rejected += 1,

@@ -1,6 +1,9 @@
 //! Policies are judged here: `POST /validate` over TLS.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{Method, Request, StatusCode, body::Incoming};

@@ -64,7 +64,8 @@ fn in_words(status: &PolicyStatus) -> String {
 #[test]
 fn all_nodes_enforce() {
     use PolicyState::Enforced;
-    let reports = reports([told("p", 1, Enforced, 2), told("p", 1, Enforced, 7), told("p", 1, Enforced, 0)]);
+    let reports =
+        reports([told("p", 1, Enforced, 2), told("p", 1, Enforced, 7), told("p", 1, Enforced, 0)]);
     let status = status(&reports, 1, None);
     assert_eq!(in_words(&status), "Enforced: Enforced=True Enforced: in force on 2 nodes");
     assert_eq!(status.workloads, 9);
@@ -75,7 +76,8 @@ fn all_nodes_enforce() {
 #[test]
 fn a_node_that_cannot_is_named_with_its_reason() {
     let mut partial = told("p", 1, PolicyState::Partial, 1);
-    let missing = NotExpressed { rule: "spec.file.matchPaths[0]".into(), reason: "no such hook".into() };
+    let missing =
+        NotExpressed { rule: "spec.file.matchPaths[0]".into(), reason: "no such hook".into() };
     partial.not_expressed = vec![missing];
     let reports = reports([told("p", 1, PolicyState::Enforced, 1), partial.clone(), partial]);
     let status = status(&reports, 1, None);
@@ -83,9 +85,15 @@ fn a_node_that_cannot_is_named_with_its_reason() {
         in_words(&status),
         "Partial: Enforced=False Partial: in force on 1 node, in force in part on 2 nodes; n1: because"
     );
-    assert_eq!(status.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["n1", "n2"]);
+    assert_eq!(
+        status.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(),
+        ["n1", "n2"]
+    );
     let missing = &status.not_expressible[0];
-    assert_eq!((&*missing.rule, &*missing.enforcer, missing.node_count), ("spec.file.matchPaths[0]", "BPFLSM", 2));
+    assert_eq!(
+        (&*missing.rule, &*missing.enforcer, missing.node_count),
+        ("spec.file.matchPaths[0]", "BPFLSM", 2)
+    );
     assert_eq!(missing.nodes, ["n1", "n2"]);
     assert_eq!(status.enforced_everywhere_at, None);
 }
@@ -93,7 +101,11 @@ fn a_node_that_cannot_is_named_with_its_reason() {
 #[test]
 fn nodes_that_are_behind_are_waited_for() {
     use PolicyState::Enforced;
-    let reports = reports([told("p", 2, Enforced, 1), told("p", 1, Enforced, 1), told("other", 1, Enforced, 1)]);
+    let reports = reports([
+        told("p", 2, Enforced, 1),
+        told("p", 1, Enforced, 1),
+        told("other", 1, Enforced, 1),
+    ]);
     assert_eq!(
         in_words(&status(&reports, 2, None)),
         "Pending: Enforced=Unknown Progressing: in force on 1 node; waiting for 2 nodes (n1, n2)"
@@ -131,7 +143,10 @@ fn what_no_agent_takes_is_rejected_with_the_reason() {
     let status = PolicyStatus::new(&rejected, tally, None, at(0));
     assert_eq!(status.status, "Rejected");
     let accepted = &status.conditions[0];
-    assert_eq!((&*accepted.status, &*accepted.message), ("False", "spec.action: `Blok` is no action"));
+    assert_eq!(
+        (&*accepted.status, &*accepted.message),
+        ("False", "spec.action: `Blok` is no action")
+    );
     assert_eq!(status.urgency(None), Some(Urgency::Outcome));
 }
 
@@ -173,8 +188,11 @@ fn any_state() -> impl Strategy<Value = PolicyState> {
 
 /// One thing that happens to a node: it tells, or goes.
 fn happening() -> impl Strategy<Value = (u8, Option<Vec<PolicySummary>>)> {
-    let entry = (0_u8..4, 0_i64..3, any_state(), 0_u32..3)
-        .prop_map(|(name, generation, state, workloads)| told(&format!("p{name}"), generation, state, workloads));
+    let entry = (0_u8..4, 0_i64..3, any_state(), 0_u32..3).prop_map(
+        |(name, generation, state, workloads)| {
+            told(&format!("p{name}"), generation, state, workloads)
+        },
+    );
     (0_u8..6, prop::option::weighted(0.8, prop::collection::vec(entry, 0..5)))
 }
 
@@ -224,7 +242,9 @@ proptest! {
 
 /// Each policy in each generation.
 fn places() -> Vec<(PolicyId, i64)> {
-    (0..4).flat_map(|name| (1..3).map(move |generation| (id(&format!("p{name}")), generation))).collect()
+    (0..4)
+        .flat_map(|name| (1..3).map(move |generation| (id(&format!("p{name}")), generation)))
+        .collect()
 }
 
 fn all(reports: &Reports) -> Vec<Tally> {
@@ -240,7 +260,8 @@ fn is_touched(touched: &Touched, id: &PolicyId) -> bool {
 
 #[test]
 fn nodes_that_are_gone_after_a_new_list_are_forgotten() {
-    let mut reports = reports([told("p", 1, PolicyState::Enforced, 1), told("p", 1, PolicyState::Enforced, 1)]);
+    let mut reports =
+        reports([told("p", 1, PolicyState::Enforced, 1), told("p", 1, PolicyState::Enforced, 1)]);
     let there = BTreeSet::from(["n1".to_owned()]);
     assert_eq!(reports.keep(&there), Touched::All);
     assert_eq!(reports.node_count(), 1);

@@ -92,7 +92,9 @@ impl Tally {
     /// Takes those with the most alerts out; the others go on counting.
     pub fn take(&mut self, most: usize) -> Vec<(Subject, Violation)> {
         let mut all: Vec<_> = self.0.drain().collect();
-        all.sort_by(|(a, one), (b, other)| Reverse(one.count).cmp(&Reverse(other.count)).then(a.cmp(b)));
+        all.sort_by(|(a, one), (b, other)| {
+            Reverse(one.count).cmp(&Reverse(other.count)).then(a.cmp(b))
+        });
         self.0.extend(all.split_off(most.min(all.len())));
         all
     }
@@ -102,9 +104,7 @@ impl Tally {
 fn in_words(alert: &Alert) -> String {
     let Alert { operation, resource, process_name, pod_name, host_name, .. } = alert;
     let mut text = format!("{operation} {resource}");
-    for (before, name) in
-        [(" by ", process_name), (", pod ", pod_name), (", node ", host_name)]
-    {
+    for (before, name) in [(" by ", process_name), (", pod ", pod_name), (", node ", host_name)] {
         if !name.is_empty() {
             text.push_str(before);
             text.push_str(name);
@@ -174,7 +174,10 @@ mod tests {
             ..alert("p", "")
         };
         let subject = Subject::of(&of_host).unwrap();
-        assert_eq!((subject.policy.namespace, subject.workload), (None, Workload::Node("n1".into())));
+        assert_eq!(
+            (subject.policy.namespace, subject.workload),
+            (None, Workload::Node("n1".into()))
+        );
     }
 
     #[test]

@@ -98,7 +98,12 @@ impl Server {
     /// The writes to paths with this beginning.
     pub(crate) fn written(&self, beginning: &str) -> Vec<Written> {
         let state = self.state.lock().unwrap();
-        state.written.iter().filter(|written| written.path.starts_with(beginning)).cloned().collect()
+        state
+            .written
+            .iter()
+            .filter(|written| written.path.starts_with(beginning))
+            .cloned()
+            .collect()
     }
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
@@ -107,18 +112,15 @@ impl Server {
         }
         let (parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        let format = parts.headers.get(CONTENT_TYPE).map(|format| format.to_str().unwrap().to_owned());
+        let format =
+            parts.headers.get(CONTENT_TYPE).map(|format| format.to_str().unwrap().to_owned());
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let mut state = self.state.lock().unwrap();
         if parts.method == Method::GET && query.contains("watch=true") {
             return state.watch(parts.uri.path(), &query);
         }
-        let written = Written {
-            method: parts.method,
-            path: parts.uri.path().to_owned(),
-            body,
-        };
+        let written = Written { method: parts.method, path: parts.uri.path().to_owned(), body };
         match state.answer(&written, &query, &format.unwrap_or_default()) {
             Ok(answer) => {
                 if written.method != Method::GET {
@@ -189,8 +191,12 @@ impl State {
     }
 
     fn list(&self, path: &str) -> Value {
-        let items: Vec<&Value> =
-            self.objects.iter().filter(|(at, _)| is_in(at, path)).map(|(_, object)| object).collect();
+        let items: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|(at, _)| is_in(at, path))
+            .map(|(_, object)| object)
+            .collect();
         let version = self.version.to_string();
         json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": version}, "items": items})
     }

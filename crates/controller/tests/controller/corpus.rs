@@ -50,7 +50,11 @@ fn the_verdict_is_that_of_lint() {
         let objects = documents(&text);
         let policies: Vec<&Value> = objects
             .iter()
-            .filter(|object| object["kind"].as_str().is_some_and(|kind| kind.starts_with("KubeArmor") && kind.ends_with("Policy")))
+            .filter(|object| {
+                object["kind"]
+                    .as_str()
+                    .is_some_and(|kind| kind.starts_with("KubeArmor") && kind.ends_with("Policy"))
+            })
             .collect();
         // Of several in one text lint says more: what they mean together.
         let [object] = policies.as_slice() else { continue };

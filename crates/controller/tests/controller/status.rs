@@ -33,7 +33,8 @@ impl Replica {
             alerts,
         };
         let (end, ended) = oneshot::channel();
-        let running = tokio::spawn(run_until(server.client(), options, async { drop(ended.await) }));
+        let running =
+            tokio::spawn(run_until(server.client(), options, async { drop(ended.await) }));
         Self { end, running }
     }
 
@@ -123,7 +124,8 @@ async fn a_policy_is_told_what_became_of_it() {
 
         // The next generation is one that no agent takes; an earlier status stays nobody's business.
         server.put(POLICY, Value::Object({
-            let mut broken = policy("etc/shadow").as_object().unwrap().clone();
+            let mut broken = policy("/etc/shadow").as_object().unwrap().clone();
+            broken["spec"]["file"] = json!({"matchPatterns": [{"pattern": "/etc/[a"}]});
             broken["status"] = server.get(POLICY).unwrap()["status"].clone();
             broken
         }));
@@ -131,7 +133,7 @@ async fn a_policy_is_told_what_became_of_it() {
         assert_eq!(rejected["observedGeneration"], 2);
         assert_eq!(rejected["conditions"][0]["status"], "False");
         let message = rejected["conditions"][0]["message"].as_str().unwrap();
-        assert!(message.starts_with("spec.file.matchPaths[0].path: "), "{message}");
+        assert!(message.starts_with("spec.file.matchPatterns[0].pattern: "), "{message}");
         assert_eq!(server.written(POLICY).len(), 2);
 
         one.end().await;
@@ -158,14 +160,17 @@ async fn what_is_true_already_is_not_written_again() {
         // The next one reads it from the API server, and writes only what is news.
         let second = Replica::start(&server, "two", None);
         let other = format!("{GROUP}/kubearmorclusterpolicies/rule");
-        server.put(&other, json!({
-            "apiVersion": "security.kubearmor.com/v1",
-            "kind": "KubeArmorClusterPolicy",
-            "metadata": {"name": "rule"},
-            "spec": {"selector": {"matchExpressions": [
-                {"key": "namespace", "operator": "In", "values": ["shop"]}]},
-                "process": {"matchPaths": [{"path": "/usr/bin/nc"}]}, "action": "Block"},
-        }));
+        server.put(
+            &other,
+            json!({
+                "apiVersion": "security.kubearmor.com/v1",
+                "kind": "KubeArmorClusterPolicy",
+                "metadata": {"name": "rule"},
+                "spec": {"selector": {"matchExpressions": [
+                    {"key": "namespace", "operator": "In", "values": ["shop"]}]},
+                    "process": {"matchPaths": [{"path": "/usr/bin/nc"}]}, "action": "Block"},
+            }),
+        );
         until(|| server.get(&other).filter(|other| other["status"]["status"] == "Pending")).await;
         assert_eq!(server.written(POLICY).len(), 1);
         second.end().await;
