@@ -1,6 +1,6 @@
 //! `kubearmor controller`: its command line. What it does is in `crates/controller`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ::controller::{Options, admission::Strictness, certificates::Place, violations::AlertSource};
 use anyhow::Context as _;
@@ -10,6 +10,8 @@ use tracing::warn;
 
 use crate::agent::log_to_stderr;
 
+/// Between two times that violations are told.
+const WINDOW: Duration = Duration::from_secs(60);
 /// What the existing implementation's controller takes as well, and what has no meaning here.
 const WITHOUT_MEANING: [&str; 5] =
     ["annotateExisting", "leader-elect", "metrics-bind-address", "metrics-secure", "enable-http2"];
@@ -113,6 +115,7 @@ fn options(matches: &ArgMatches) -> anyhow::Result<Options> {
     let alerts = AlertSource {
         address: given("alerts").unwrap_or_else(|| format!("kubearmor.{namespace}.svc:32767")),
         certificates: truth("tlsEnabled").then(|| (PathBuf::from(text("tlsCertPath")), provider)),
+        window: WINDOW,
     };
     let strictness = text("admission").parse::<Strictness>().map_err(anyhow::Error::msg)?;
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();

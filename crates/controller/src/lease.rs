@@ -38,9 +38,11 @@ impl Leading {
         *self.0.borrow()
     }
 
-    /// Until this replica leads, or until the candidate is gone.
+    /// Until this replica leads: never, once its candidate is gone.
     pub async fn gained(&mut self) {
-        let _ = self.0.wait_for(|leads| *leads).await;
+        if self.0.wait_for(|leads| *leads).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Until it leads no more.

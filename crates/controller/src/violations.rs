@@ -27,19 +27,19 @@ pub use self::{
 };
 use crate::{lease::Leading, metrics::Leadership};
 
-/// Between two times that events are written.
-const WINDOW: Duration = Duration::from_secs(60);
 /// Events that are written then; the rest waits for the next time.
 const AT_ONCE: usize = 100;
 /// Until another attempt to reach the relay.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Where alerts come from.
+/// Where alerts come from, and how often they are told.
 #[derive(Clone, Debug)]
 pub struct AlertSource {
     pub address: String,
     /// The directory of the certificates, if it speaks TLS.
     pub certificates: Option<(PathBuf, Provider)>,
+    /// Between two times that events are written.
+    pub window: Duration,
 }
 
 /// Says which object a policy is now: its `metadata.uid`.
@@ -58,7 +58,7 @@ pub async fn run(
         let tally = Arc::new(Mutex::new(Tally::default()));
         tokio::select! {
             () = listen(&source, &tally, &counts) => {}
-            () = tell(&teller, &uids, &tally, &counts) => {}
+            () = tell(&teller, source.window, &uids, &tally, &counts) => {}
             () = leading.lost() => {}
         }
     }
@@ -112,9 +112,15 @@ async fn follow(
     Ok(())
 }
 
-async fn tell(teller: &Teller, uids: &Uids, tally: &Mutex<Tally>, counts: &Leadership) {
+async fn tell(
+    teller: &Teller,
+    window: Duration,
+    uids: &Uids,
+    tally: &Mutex<Tally>,
+    counts: &Leadership,
+) {
     loop {
-        sleep(WINDOW).await;
+        sleep(window).await;
         let violations = tally.lock().unwrap_or_else(PoisonError::into_inner).take(AT_ONCE);
         for (subject, violation) in violations {
             // A policy that is gone by now has nowhere to be told at.

@@ -2,7 +2,7 @@
 //! sends, and a record of all writes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     net::SocketAddr,
     sync::{
@@ -35,6 +35,48 @@ pub(crate) struct Written {
     pub(crate) body: Value,
 }
 
+/// A request, in the terms in which rights are given.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked {
+    pub(crate) verb: &'static str,
+    /// Empty for the oldest.
+    pub(crate) group: String,
+    /// With its subresource: `kubearmorpolicies/status`.
+    pub(crate) resource: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+impl Asked {
+    fn new(method: &Method, path: &str, watches: bool) -> Self {
+        let mut parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let group = if parts.remove(0) == "api" { "" } else { parts.remove(0) };
+        parts.remove(0);
+        let namespace = (parts[0] == "namespaces").then(|| parts.drain(..2).nth(1).unwrap());
+        let mut resource = parts[0].to_owned();
+        let name = parts.get(1).copied();
+        if let Some(subresource) = parts.get(2) {
+            resource = format!("{resource}/{subresource}");
+        }
+        let verb = match (method.as_str(), name) {
+            ("GET", None) if watches => "watch",
+            ("GET", None) => "list",
+            ("GET", Some(_)) => "get",
+            ("POST", _) => "create",
+            ("PUT", _) => "update",
+            ("PATCH", _) => "patch",
+            (other, _) => panic!("{other}"),
+        };
+        Self {
+            verb,
+            group: group.to_owned(),
+            resource,
+            namespace: namespace.map(str::to_owned),
+            name: name.map(str::to_owned),
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     version: u64,
@@ -43,6 +85,7 @@ struct State {
     events: Vec<(u64, String, Value)>,
     watchers: Vec<(String, mpsc::UnboundedSender<Bytes>)>,
     written: Vec<Written>,
+    asked: BTreeSet<Asked>,
 }
 
 /// A server on a port of its own.
@@ -106,6 +149,11 @@ impl Server {
             .collect()
     }
 
+    /// All that anybody has asked so far.
+    pub(crate) fn asked(&self) -> BTreeSet<Asked> {
+        self.state.lock().unwrap().asked.clone()
+    }
+
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         if self.broken.load(Ordering::SeqCst) {
             return refused((StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
@@ -117,7 +165,9 @@ impl Server {
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let mut state = self.state.lock().unwrap();
-        if parts.method == Method::GET && query.contains("watch=true") {
+        let watches = parts.method == Method::GET && query.contains("watch=true");
+        state.asked.insert(Asked::new(&parts.method, parts.uri.path(), watches));
+        if watches {
             return state.watch(parts.uri.path(), &query);
         }
         let written = Written { method: parts.method, path: parts.uri.path().to_owned(), body };

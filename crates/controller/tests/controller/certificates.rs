@@ -11,15 +11,16 @@ use time::{Duration, OffsetDateTime};
 
 use crate::api::Server;
 
-pub(crate) const SECRET: &str = "/api/v1/namespaces/kubearmor/secrets/cert";
-pub(crate) const WEBHOOK: &str =
-    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/webhook";
+/// The names are those of the manifests.
+pub(crate) const SECRET: &str =
+    "/api/v1/namespaces/kubearmor/secrets/kubearmor-controller-webhook-server-cert";
+pub(crate) const WEBHOOK: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/kubearmor-controller-validating-webhook-configuration";
 
 pub(crate) fn place() -> Place {
     Place {
         namespace: "kubearmor".into(),
-        secret: "cert".into(),
-        webhook: "webhook".into(),
+        secret: "kubearmor-controller-webhook-server-cert".into(),
+        webhook: "kubearmor-controller-validating-webhook-configuration".into(),
         names: vec!["hook.kubearmor.svc".into()],
     }
 }
@@ -40,7 +41,7 @@ pub(crate) fn register(server: &Server) {
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": "webhook"},
+            "metadata": {"name": place().webhook},
             "webhooks": webhooks,
         }),
     );
@@ -138,7 +139,7 @@ async fn what_others_put_there_is_replaced() {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "Opaque",
-        "metadata": {"name": "cert", "namespace": "kubearmor"},
+        "metadata": {"name": place().secret, "namespace": "kubearmor"},
         "data": {"tls.crt": "Zm9v", "mine": "YmFy"},
     });
     server.put(SECRET, secret);
@@ -166,7 +167,10 @@ async fn without_an_api_server_the_reason_names_the_object() {
     server.break_down(true);
     let (mut keeper, shown) = replica(&server);
     let problem = keeper.tend(now()).await.unwrap_err().to_string();
-    assert!(problem.contains("the Secret kubearmor/cert"), "{problem}");
+    assert!(
+        problem.contains("the Secret kubearmor/kubearmor-controller-webhook-server-cert"),
+        "{problem}"
+    );
     assert!(!shown.is_there());
 }
 

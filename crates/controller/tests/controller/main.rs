@@ -5,7 +5,9 @@
 mod api;
 mod certificates;
 mod corpus;
+mod events;
 mod lease;
+mod rights;
 #[path = "../../../policy/tests/shared/mod.rs"]
 mod shared;
 mod status;

@@ -12,21 +12,22 @@ use crate::{
 };
 
 const GROUP: &str = "/apis/security.kubearmor.com/v1";
-const POLICY: &str = "/apis/security.kubearmor.com/v1/namespaces/shop/kubearmorpolicies/web";
-const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kubearmor/leases/controller";
+pub(crate) const POLICY: &str =
+    "/apis/security.kubearmor.com/v1/namespaces/shop/kubearmorpolicies/web";
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kubearmor/leases/kubearmor-controller";
 
-struct Replica {
+pub(crate) struct Replica {
     end: oneshot::Sender<()>,
     running: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Replica {
-    fn start(server: &Server, identity: &str, alerts: Option<AlertSource>) -> Self {
+    pub(crate) fn start(server: &Server, identity: &str, alerts: Option<AlertSource>) -> Self {
         let options = Options {
             webhook: ([127, 0, 0, 1], 0).into(),
             probes: ([127, 0, 0, 1], 0).into(),
             place: place(),
-            lease: "controller".into(),
+            lease: "kubearmor-controller".into(),
             identity: identity.into(),
             strictness: Strictness::Lint,
             writes: 5,
@@ -38,13 +39,13 @@ impl Replica {
         Self { end, running }
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         drop(self.end);
         self.running.await.unwrap().unwrap();
     }
 }
 
-fn policy(path: &str) -> Value {
+pub(crate) fn policy(path: &str) -> Value {
     json!({
         "apiVersion": "security.kubearmor.com/v1",
         "kind": "KubeArmorPolicy",
@@ -84,7 +85,7 @@ fn node_path(name: &str) -> String {
 }
 
 /// Until the API server has what is wanted. Whoever waits in vain is ended by the time of the whole test.
-async fn until<T>(found: impl Fn() -> Option<T>) -> T {
+pub(crate) async fn until<T>(found: impl Fn() -> Option<T>) -> T {
     loop {
         if let Some(found) = found() {
             return found;
@@ -93,7 +94,7 @@ async fn until<T>(found: impl Fn() -> Option<T>) -> T {
     }
 }
 
-async fn within<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(120), work).await.expect("it comes to an end")
 }
 
@@ -174,6 +175,71 @@ async fn what_is_true_already_is_not_written_again() {
         until(|| server.get(&other).filter(|other| other["status"]["status"] == "Pending")).await;
         assert_eq!(server.written(POLICY).len(), 1);
         second.end().await;
+    })
+    .await;
+}
+
+/// What of a value its schema does not declare, or declares otherwise.
+fn undeclared(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
+    let expected = schema["type"].as_str().unwrap_or_default();
+    let fits = match value {
+        Value::Object(_) => expected == "object",
+        Value::Array(_) => expected == "array",
+        Value::String(_) => expected == "string",
+        Value::Number(number) => expected == "integer" && number.is_u64(),
+        Value::Bool(_) => expected == "boolean",
+        Value::Null => false,
+    };
+    if !fits {
+        found.push(format!("{at}: {value}, declared as {expected:?}"));
+    }
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        undeclared(inner, &schema["properties"][name], &format!("{at}.{name}"), found);
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        undeclared(inner, &schema["items"], &format!("{at}[]"), found);
+    }
+    for required in schema["required"].as_array().into_iter().flatten() {
+        if value.get(required.as_str().unwrap()).is_none() {
+            found.push(format!("{at}: without {required}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_definitions_declare_each_field_of_a_status() {
+    within(async {
+        let server = Server::start().await;
+        register(&server);
+        server.put(POLICY, policy("/etc/shadow"));
+        let mut partial = node("n1", 1, "Partial");
+        let told = &mut partial["status"]["policies"][0];
+        told["reason"] = json!("not all of it");
+        told["generationInForce"] = json!(1);
+        told["notExpressed"] = json!([{"rule": "spec.file.matchPaths[0]", "reason": "no hook"}]);
+        server.put(&node_path("n1"), partial);
+        let replica = Replica::start(&server, "one", None);
+        let partial = until(|| status(&server, "Partial")).await;
+        server.put(&node_path("n1"), node("n1", 1, "Enforced"));
+        let enforced = until(|| status(&server, "Enforced")).await;
+        replica.end().await;
+
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/crds/kubearmorpolicies.yaml");
+        let definition: Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let root = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let mut found = Vec::new();
+        for written in [&partial, &enforced] {
+            undeclared(written, &root["properties"]["status"], "status", &mut found);
+        }
+        assert!(found.is_empty(), "{found:#?}");
+        let fields: std::collections::BTreeSet<&String> = [&partial, &enforced]
+            .into_iter()
+            .flat_map(|written| written.as_object().unwrap().keys())
+            .collect();
+        let declared: std::collections::BTreeSet<&String> =
+            root["properties"]["status"]["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(fields, declared, "and no field is declared that nothing writes");
     })
     .await;
 }
