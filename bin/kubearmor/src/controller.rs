@@ -71,6 +71,14 @@ pub(crate) fn command() -> Command {
         )
         .arg(text("secret", "SECRET", "kubearmor-controller-webhook-server-cert", "The Secret that its own certificates are kept in"))
         .arg(text("service", "SERVICE", "kubearmor-controller-webhook-service", "The Service by which API servers reach it"))
+        .arg(
+            Arg::new("webhookNames")
+                .long("webhookNames")
+                .env("WEBHOOKNAMES")
+                .value_delimiter(',')
+                .value_name("NAME,...")
+                .help("Further names and addresses of it, for API servers that reach it by a `url` instead"),
+        )
         .arg(text("webhook", "WEBHOOK", "kubearmor-controller-validating-webhook-configuration", "The ValidatingWebhookConfiguration whose authority is kept"))
         .arg(text("lease", "LEASE", "kubearmor-controller", "The Lease that the leader holds"));
     for flag in WITHOUT_MEANING {
@@ -109,6 +117,10 @@ fn options(matches: &ArgMatches) -> anyhow::Result<Options> {
     let number = |name| matches.get_one::<u16>(name).copied().unwrap_or_default();
     let truth = |name| matches.get_one::<bool>(name).copied().unwrap_or_default();
     let (namespace, service) = (text("namespace"), text("service"));
+    let names = matches.get_many::<String>("webhookNames").into_iter().flatten().cloned();
+    let names = std::iter::once(format!("{service}.{namespace}.svc"))
+        .chain(names.filter(|name| !name.is_empty()))
+        .collect();
     let given = |name| matches.get_one::<String>(name).filter(|text| !text.is_empty()).cloned();
     let provider =
         if text("tlsCertProvider") == "self" { Provider::SelfMade } else { Provider::External };
@@ -122,12 +134,7 @@ fn options(matches: &ArgMatches) -> anyhow::Result<Options> {
     Ok(Options {
         webhook: SocketAddr::from(([0, 0, 0, 0], number("webhook-port"))),
         probes: address(&text("health-probe-bind-address"))?,
-        place: Place {
-            names: vec![format!("{service}.{namespace}.svc")],
-            namespace,
-            secret: text("secret"),
-            webhook: text("webhook"),
-        },
+        place: Place { names, namespace, secret: text("secret"), webhook: text("webhook") },
         lease: text("lease"),
         identity: given("identity").unwrap_or_else(host),
         strictness,

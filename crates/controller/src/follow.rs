@@ -153,10 +153,14 @@ impl Follower {
             return;
         }
         if was_whole {
-            touched.iter().for_each(|id| self.settle(id));
+            for id in &touched {
+                self.settle(id);
+            }
         } else {
             info!("all policies and nodes are known");
-            self.view.ids().iter().for_each(|id| self.settle(id));
+            for id in self.view.ids() {
+                self.settle(&id);
+            }
         }
     }
 

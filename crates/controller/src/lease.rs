@@ -41,7 +41,7 @@ impl Leading {
     /// Until this replica leads: never, once its candidate is gone.
     pub async fn gained(&mut self) {
         if self.0.wait_for(|leads| *leads).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -130,7 +130,9 @@ pub async fn run_until(
     // Who writes stops before another may lead.
     following.abort();
     keeping.abort();
-    telling.iter().for_each(|telling| telling.abort());
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     leading_task.await.context("the lease was held by a task that failed")?;
     judging.await.context("the webhook was served by a task that failed")??;
     probing.await.context("the probes were served by a task that failed")

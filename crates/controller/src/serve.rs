@@ -32,7 +32,7 @@ pub use self::{
 /// Connections at once; others wait. API servers keep theirs.
 const CONNECTIONS: usize = 256;
 /// A connection on which nobody asks for so long is closed.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 /// What answers that are under way have when the controller ends.
 const END: Duration = Duration::from_secs(5);
 /// Until another attempt where nothing can be accepted, such as for want of descriptors.

@@ -278,7 +278,7 @@ fn enforced(subject: &Subject, tally: &Tally) -> Finding {
     } else if counts.pending > 0 {
         ("Unknown", "Progressing")
     } else if counts.concerned() == 0 {
-        message = "it selects nothing at present".to_owned();
+        message = String::from("it selects nothing at present");
         ("True", "NothingSelected")
     } else {
         ("True", "Enforced")

@@ -27,7 +27,7 @@ pub struct Place {
     pub secret: String,
     /// The `ValidatingWebhookConfiguration` whose `caBundle` is kept.
     pub webhook: String,
-    /// The DNS names by which the API server calls.
+    /// Names and addresses by which the API server calls.
     pub names: Vec<String>,
 }
 

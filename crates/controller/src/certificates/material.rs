@@ -1,6 +1,6 @@
 //! An authority and a certificate that it issued, as a Secret holds them; when either has to be made anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use k8s_openapi::ByteString;
 use rcgen::{
@@ -35,13 +35,13 @@ pub enum MaterialError {
     #[error("`{0}` is missing")]
     Missing(&'static str),
     #[error("`{name}` cannot be used: {problem}")]
-    Unusable { name: &'static str, problem: String },
+    Unusable { name: &'static str, problem: Problem },
     #[error("cannot be made: {0}")]
     Make(#[from] rcgen::Error),
 }
 
-fn unusable(name: &'static str, problem: impl ToString) -> MaterialError {
-    MaterialError::Unusable { name, problem: problem.to_string() }
+fn unusable(name: &'static str, problem: impl Into<Problem>) -> MaterialError {
+    MaterialError::Unusable { name, problem: problem.into() }
 }
 
 /// What is to be done about certificates.
@@ -259,6 +259,11 @@ fn authorities_of(bundle: &str) -> Result<(Vec<String>, Vec<Life>), MaterialErro
     Ok((authorities, lives))
 }
 
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
 /// The life and names of a certificate, if the authority issued it.
 fn read_certificate(certificate: &str, authority: &str) -> Result<(Life, Vec<String>), Problem> {
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())?;
@@ -271,6 +276,7 @@ fn read_certificate(certificate: &str, authority: &str) -> Result<(Life, Vec<Str
     let names = parsed.subject_alternative_name()?.into_iter().flat_map(|names| {
         names.value.general_names.iter().filter_map(|name| match name {
             GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => Some(address(bytes)?.to_string()),
             _ => None,
         })
     });
@@ -284,7 +290,7 @@ mod tests {
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH.saturating_add(Duration::days(20_000));
 
     fn names() -> Vec<String> {
-        vec!["hook.kubearmor.svc".to_owned(), "hook.kubearmor.svc.cluster.local".to_owned()]
+        ["hook.kubearmor.svc", "localhost", "10.0.0.1", "fd00::1"].map(str::to_owned).into()
     }
 
     fn made() -> Material {

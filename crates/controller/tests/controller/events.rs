@@ -62,8 +62,8 @@ async fn alerts_become_one_event_that_counts_on() {
         };
         // Whoever listens hears only what comes from then on.
         let first = until(|| {
-            feed.publish_alert(alert("web", 2));
-            feed.publish_alert(alert("gone", 0));
+            let _ = feed.publish_alert(alert("web", 2));
+            let _ = feed.publish_alert(alert("gone", 0));
             event()
         })
         .await;
@@ -78,7 +78,7 @@ async fn alerts_become_one_event_that_counts_on() {
         let counted = first["count"].as_u64().unwrap();
         assert!(counted >= 3 && counted % 3 == 0, "one and two that were not sent: {counted}");
 
-        feed.publish_alert(alert("web", 5));
+        let _ = feed.publish_alert(alert("web", 5));
         until(|| event().filter(|event| event["count"].as_u64().unwrap() >= counted + 6)).await;
         let made = server.written(events).into_iter().filter(|written| written.method == "POST");
         assert_eq!(made.count(), 1, "of a policy that is gone nothing is told");

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::ByteString;
 use rustls::{
     ClientConfig, RootCertStore,
+    client::Resumption,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use serde_json::{Value, json};
@@ -45,11 +46,13 @@ fn trusting(server: &Server) -> TlsConnector {
         roots.add(certificate.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // As Go's: each connection sees the certificate.
+    config.resumption = Resumption::disabled();
     TlsConnector::from(Arc::new(config))
 }
 
