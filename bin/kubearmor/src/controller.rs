@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::agent::log_to_stderr;
 
 /// Between two times that violations are told.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// What the existing implementation's controller takes as well, and what has no meaning here.
 const WITHOUT_MEANING: [&str; 5] =
     ["annotateExisting", "leader-elect", "metrics-bind-address", "metrics-secure", "enable-http2"];

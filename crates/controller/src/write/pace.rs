@@ -19,7 +19,7 @@ fn patience(urgency: Urgency) -> Duration {
     match urgency {
         Urgency::Outcome => Duration::from_secs(1),
         Urgency::Progress => Duration::from_secs(5),
-        Urgency::Numbers => Duration::from_secs(60),
+        Urgency::Numbers => Duration::from_mins(1),
     }
 }
 
