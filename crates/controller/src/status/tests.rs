@@ -204,15 +204,12 @@ proptest! {
         for (node, policies) in happenings {
             let name = format!("n{node}");
             let before: Vec<Tally> = all(&reports);
-            let touched = match policies {
-                Some(policies) => {
-                    plain.insert(name.clone(), policies.clone());
-                    reports.apply(&name, summary(policies))
-                }
-                None => {
-                    plain.remove(&name);
-                    reports.remove(&name)
-                }
+            let touched = if let Some(policies) = policies {
+                plain.insert(name.clone(), policies.clone());
+                reports.apply(&name, summary(policies))
+            } else {
+                plain.remove(&name);
+                reports.remove(&name)
             };
             // Whoever is not said to be touched stands as before.
             for (at, (before, after)) in before.iter().zip(all(&reports)).enumerate() {

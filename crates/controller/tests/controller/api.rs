@@ -357,7 +357,7 @@ fn merge_by_name(object: &mut Value, patch: &Value) {
         (Value::Array(target), Value::Array(entries)) => {
             for entry in entries {
                 let there = target.iter_mut().find(|there| there["name"] == entry["name"]);
-                merge_by_name(there.expect("an entry of this name"), entry);
+                merge_by_name(there.unwrap(), entry);
             }
         }
         (object, patch) => *object = patch.clone(),

@@ -95,7 +95,7 @@ pub(crate) async fn until<T>(found: impl Fn() -> Option<T>) -> T {
 }
 
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_mins(2), work).await.expect("it comes to an end")
+    tokio::time::timeout(Duration::from_mins(2), work).await.unwrap()
 }
 
 fn status(server: &Server, word: &str) -> Option<Value> {
