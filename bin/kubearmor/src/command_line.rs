@@ -29,6 +29,7 @@ pub(crate) fn command() -> Command {
         .subcommand(hook())
         .subcommand(detach())
         .subcommand(relay())
+        .subcommand(crate::controller::command())
 }
 
 /// Takes those of the agent's keys that are about serving and keeping events, and a few of its own.
