@@ -1,7 +1,8 @@
-//! `cargo xtask codegen`: the files that are written from the description of the policy language, so that the
-//! reader, the API servers and the documentation cannot come to differ.
+//! `cargo xtask codegen`: the files that are written from the description of the policy language and from the types of
+//! our own objects, so that the reader, the API servers and the documentation cannot come to differ.
 
 mod crds;
+mod node;
 mod reference;
 #[cfg(test)]
 mod reference_tests;
@@ -62,6 +63,8 @@ fn files() -> Result<Vec<Generated>> {
         let path = format!("deploy/crds/{}.yaml", crds::plural(kind));
         files.push(Generated { path: path.into(), text: crds::text(kind)? });
     }
+    let path = "deploy/crds/kubearmornodes.yaml".into();
+    files.push(Generated { path, text: node::text()? });
     let path = "docs/policy-reference.md".into();
     files.push(Generated { path, text: reference::text() });
     Ok(files)
