@@ -81,7 +81,7 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     done
 }
 
-fn log_to_stderr(debug: bool) {
+pub(crate) fn log_to_stderr(debug: bool) {
     let level = if debug { "debug" } else { "info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()

@@ -23,6 +23,8 @@ pub(crate) fn command() -> Command {
         .subcommand(agent())
         .subcommand(hook())
         .subcommand(detach())
+        .subcommand(crate::operator::command())
+        .subcommand(crate::operator::snitch_command())
 }
 
 fn detach() -> Command {

@@ -17,6 +17,7 @@ mod identities;
 mod index;
 mod instance;
 mod metrics;
+mod operator;
 mod probe_file;
 mod processes;
 mod reload;
@@ -44,6 +45,8 @@ fn main() -> ExitCode {
     let done = match matches.subcommand() {
         Some(("agent", matches)) => agent::run(sources(matches)),
         Some(("hook", matches)) => hook::run(&sources(matches)).map(|()| End::Ordered),
+        Some(("operator", matches)) => operator::run(matches).map(|()| End::Ordered),
+        Some(("snitch", matches)) => operator::run_snitch(matches).map(|()| End::Ordered),
         Some(("detach", matches)) => detach::run(&sources(matches)).map(|()| End::Ordered),
         _ => Ok(End::Ordered),
     };

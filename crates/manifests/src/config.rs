@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is left out means what the product does unless told otherwise. (The existing operator takes a truth value that is
 /// left out for false, which switches throttling off in whatever cluster does not ask for it.)
-#[derive(
-    CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "operator.kubearmor.com",
     version = "v1",

@@ -14,7 +14,7 @@ pub use config::{
 };
 pub use node_kind::{NodeFacts, NodeKind, SocketLabel};
 pub use objects::{
-    Installation, OPERATOR_NAME, Object, agent, base, components, config_map, crds, default_config,
-    operator, secrets, snitch, without_operator,
+    Installation, OPERATOR_NAME, Object, agent, agent_capabilities, base, components, config_map,
+    crds, default_config, operator, secrets, snitch, without_operator,
 };
 pub use recommended::{POLICIES as RECOMMENDED, policies as recommended};

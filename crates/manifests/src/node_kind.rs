@@ -34,7 +34,8 @@ impl NodeFacts {
         for (label, socket) in
             [(labels::SOCKET, &self.socket), (labels::NRI_SOCKET, &self.nri_socket)]
         {
-            labels.extend(socket.as_deref().and_then(SocketLabel::of).map(|value| (label, value.0)));
+            labels
+                .extend(socket.as_deref().and_then(SocketLabel::of).map(|value| (label, value.0)));
         }
         labels
     }
@@ -89,8 +90,11 @@ impl NodeKind {
 
     /// Of its set of agents: `kubearmor-bpf-containerd-1a2b3`.
     pub fn name(&self) -> String {
-        let selector: Vec<String> =
-            self.node_selector().into_iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let selector: Vec<String> = self
+            .node_selector()
+            .into_iter()
+            .map(|(label, value)| format!("{label}={value}"))
+            .collect();
         let sum = format!("{:08x}", crc32fast::hash(selector.join(",").as_bytes()));
         format!("kubearmor-{}-{}-{}", self.enforcer, self.runtime, &sum[..5])
     }
@@ -112,8 +116,9 @@ impl NodeKind {
     pub fn socket_directory(&self) -> Option<String> {
         let path = SocketLabel(self.socket.clone()?).path();
         let (directory, _) = path.rsplit_once('/')?;
-        let below_run =
-            ["/run", "/var/run"].iter().any(|run| format!("{directory}/").starts_with(&format!("{run}/")));
+        let below_run = ["/run", "/var/run"]
+            .iter()
+            .any(|run| format!("{directory}/").starts_with(&format!("{run}/")));
         (!below_run && !directory.is_empty()).then(|| directory.to_owned())
     }
 }
@@ -186,7 +191,9 @@ mod tests {
 
     #[test]
     fn a_path_that_no_label_can_hold_is_none() {
-        for path in ["", "relative.sock", "/run/a b.sock", "/run/a_b.sock", &format!("/{}", "a".repeat(64))] {
+        for path in
+            ["", "relative.sock", "/run/a b.sock", "/run/a_b.sock", &format!("/{}", "a".repeat(64))]
+        {
             assert_eq!(SocketLabel::of(path), None, "{path}");
         }
     }

@@ -35,6 +35,8 @@ pub struct Installation {
     pub pull_policy: String,
     /// Names of pull secrets.
     pub pull_secrets: Vec<String>,
+    /// Whether the operator applies it, and takes away what is no longer wanted.
+    pub by_operator: bool,
     /// A reference to what everything goes with when it is deleted, for objects of the namespace.
     pub owner: Option<Value>,
 }
@@ -43,9 +45,10 @@ impl Default for Installation {
     fn default() -> Self {
         Self {
             namespace: "kubearmor".into(),
-            image: concat!("docker.io/kubearmor/kubearmor:v", env!("CARGO_PKG_VERSION")).into(),
+            image: concat!("docker.io/kubearmor/kubearmor:", env!("CARGO_PKG_VERSION")).into(),
             pull_policy: "IfNotPresent".into(),
             pull_secrets: Vec::new(),
+            by_operator: false,
             owner: None,
         }
     }
@@ -61,6 +64,8 @@ impl Installation {
         });
         if let Some(owner) = &self.owner {
             metadata["ownerReferences"] = json!([owner]);
+        }
+        if self.by_operator {
             metadata["labels"][labels::MANAGED_BY] = json!(labels::BY_OPERATOR);
         }
         metadata
@@ -85,7 +90,8 @@ pub fn crds() -> Vec<Object> {
     FILES.into_iter().filter_map(|file| serde_saphyr::from_str(file).ok()).collect()
 }
 
-/// What has to be there before any program runs: the namespace, the definitions, and what each program may do.
+/// What has to be there before any program runs: the namespace, the definitions, what each program may do, and whom API servers
+/// ask.
 pub fn base(installation: &Installation, crds: Vec<Object>) -> Vec<Object> {
     let mut objects = vec![json!({
         "apiVersion": "v1",
@@ -101,6 +107,7 @@ pub fn base(installation: &Installation, crds: Vec<Object>) -> Vec<Object> {
     })];
     objects.extend(crds.into_iter().map(marked));
     objects.extend(rbac::all(installation));
+    objects.push(controller::webhook(installation));
     objects
 }
 
@@ -157,6 +164,11 @@ pub fn without_operator(installation: &Installation, crds: Vec<Object>) -> Vec<O
     objects.extend(components(installation, &spec));
     objects.push(agent(installation, &spec, None));
     objects
+}
+
+/// Capabilities of agents, each with what it is for.
+pub fn agent_capabilities() -> &'static [(&'static str, &'static str)] {
+    &agent::CAPABILITIES
 }
 
 /// Names of the secrets that the operator issues, with TLS.

@@ -161,17 +161,18 @@ fn host_pod(spec: &KubeArmorConfigSpec, kind: Option<&NodeKind>) -> Value {
     }).collect();
     volumes.push(json!({"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}}));
     if let Some(directory) = kind.and_then(NodeKind::socket_directory) {
-        volumes.push(
-            json!({"name": "runtime", "hostPath": {"path": directory, "type": "Directory"}}),
-        );
+        volumes
+            .push(json!({"name": "runtime", "hostPath": {"path": directory, "type": "Directory"}}));
     }
     if spec.tls.enable {
         let files = [("ca.crt", "ca.crt"), ("tls.crt", "server.crt"), ("tls.key", "server.key")];
         let sources = [pod::secret_files(labels::AGENT_SECRET, &files)];
         volumes.push(json!({"name": "tls", "projected": {"defaultMode": 256, "sources": sources}}));
     }
-    let selector = kind
-        .map_or_else(|| [("kubernetes.io/os".into(), "linux".into())].into(), NodeKind::node_selector);
+    let selector = kind.map_or_else(
+        || [("kubernetes.io/os".into(), "linux".into())].into(),
+        NodeKind::node_selector,
+    );
     json!({
         // Processes of all containers are looked at by their numbers.
         "hostPID": true,

@@ -79,6 +79,16 @@ pub(super) fn unprivileged() -> (Value, Value) {
     (container, pod)
 }
 
+/// Replicas on different nodes, where there are several.
+pub(super) fn apart(app: &str) -> Value {
+    json!([{
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {labels::APP: app}},
+    }])
+}
+
 /// An environment variable that is a field of the pod.
 pub(super) fn field(name: &str, path: &str) -> Value {
     json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Installation, Object, cluster_wide, secrets};
+use super::{Installation, Object, cluster_wide, controller, secrets};
 use crate::labels;
 
 pub(super) const AGENT: &str = "kubearmor";
@@ -22,9 +22,10 @@ const POLICIES: [&str; 4] = [
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
 
-/// An account, what it may do everywhere, and what in the namespace.
+/// An account, what its roles are called, what it may do everywhere, and what in the namespace.
 struct Account {
     name: &'static str,
+    roles: &'static str,
     everywhere: Vec<Value>,
     inside: Vec<Value>,
 }
@@ -36,18 +37,16 @@ pub(super) fn all(installation: &Installation) -> Vec<Object> {
 
 impl Account {
     fn objects(&self, installation: &Installation) -> Vec<Object> {
-        let name = self.name;
+        let (name, roles) = (self.name, self.roles);
         let subjects =
             json!([{"kind": "ServiceAccount", "name": name, "namespace": installation.namespace}]);
         let metadata = installation.named(name, name);
         let mut objects =
             vec![json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})];
-        let rbac = |kind: &str, metadata: &Value| {
-            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata})
-        };
+        let rbac = |kind: &str, metadata: &Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata});
         for (rules, role, binding, metadata) in [
-            (&self.everywhere, "ClusterRole", "ClusterRoleBinding", cluster_wide(name)),
-            (&self.inside, "Role", "RoleBinding", metadata.clone()),
+            (&self.everywhere, "ClusterRole", "ClusterRoleBinding", cluster_wide(roles)),
+            (&self.inside, "Role", "RoleBinding", installation.named(roles, name)),
         ] {
             if rules.is_empty() {
                 continue;
@@ -56,7 +55,7 @@ impl Account {
             granted["rules"] = json!(rules);
             let mut bound = rbac(binding, &metadata);
             bound["roleRef"] =
-                json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name});
+                json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": roles});
             bound["subjects"] = subjects.clone();
             objects.extend([granted, bound]);
         }
@@ -72,64 +71,83 @@ fn named(group: &str, resources: &[&str], names: &[&str], verbs: &[&str]) -> Val
     json!({"apiGroups": [group], "resources": resources, "resourceNames": names, "verbs": verbs})
 }
 
+/// It changes no workload, no policy and no annotation, and reads no Secret.
 fn agent() -> Account {
+    let follow = ["list", "watch"];
     Account {
         name: AGENT,
+        roles: "kubearmor-agent",
         everywhere: vec![
-            // Whom policies select, and by whose name events are told.
-            rule("", &["pods", "nodes", "namespaces"], &READ),
-            rule("apps", &["deployments", "replicasets", "statefulsets", "daemonsets"], &READ),
-            rule("batch", &["jobs", "cronjobs"], &READ),
-            rule("security.kubearmor.com", &POLICIES, &READ),
-            // What is in force on the node. Status of policies is the controller's.
-            rule("security.kubearmor.com", &["kubearmornodes"], &["get", "create", "patch", "update"]),
-            rule("security.kubearmor.com", &["kubearmornodes/status"], &["get", "patch", "update"]),
+            // Any policy may have a pod on any node. Each is told by list and watch.
+            rule("security.kubearmor.com", &POLICIES, &follow),
+            // Annotations of namespaces; labels and owners of the node's own pods; labels of the node. The agent asks
+            // for no more, which rights cannot demand of it.
+            rule("", &["namespaces", "pods", "nodes"], &follow),
+            // Whether a CronJob stands behind a job.
+            rule("batch", &["jobs"], &["get"]),
+            // Where it tells what holds on its node. The status of policies is the controller's.
+            rule("security.kubearmor.com", &["kubearmornodes"], &["create", "patch"]),
+            rule("security.kubearmor.com", &["kubearmornodes/status"], &["patch"]),
         ],
-        inside: vec![rule("", &["configmaps"], &READ)],
+        inside: vec![named("", &["configmaps"], &[labels::CONFIG_MAP_NAME], &follow)],
     }
 }
 
+/// It reads no Secret but its own, and no workload at all.
 fn controller() -> Account {
     Account {
         name: CONTROLLER,
+        roles: CONTROLLER,
         everywhere: vec![
-            rule("", &["pods", "nodes", "namespaces"], &READ),
+            // Statuses are about all policies; what policies say is not its to change.
             rule("security.kubearmor.com", &POLICIES, &READ),
             rule(
                 "security.kubearmor.com",
-                &POLICIES.map(|policy| format!("{policy}/status")).each_ref().map(String::as_str),
-                &["get", "patch", "update"],
+                &[
+                    "kubearmorpolicies/status",
+                    "kubearmorclusterpolicies/status",
+                    "kubearmorhostpolicies/status",
+                    "kubearmornetworkpolicies/status",
+                ],
+                &["patch"],
             ),
-            // Those of nodes that are gone are removed.
-            rule("security.kubearmor.com", &["kubearmornodes", "kubearmornodes/status"], &["get", "list", "watch", "delete"]),
-            rule("events.k8s.io", &["events"], &["create", "patch"]),
-            rule("", &["events"], &["create", "patch"]),
-            rule(
+            rule("security.kubearmor.com", &["kubearmornodes"], &READ),
+            // The API server is told which authority to trust, in this one configuration.
+            named(
                 "admissionregistration.k8s.io",
-                &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-                &["get", "list", "watch", "create", "update", "patch"],
+                &["validatingwebhookconfigurations"],
+                &[controller::WEBHOOK],
+                &["get", "patch"],
             ),
+            // On violations, in the namespace of the policy.
+            rule("", &["events"], &["get", "create", "patch"]),
         ],
         inside: vec![
-            rule("coordination.k8s.io", &["leases"], &["get", "list", "watch", "create", "update", "patch"]),
+            // A name cannot be demanded of what is made.
             rule("", &["secrets"], &["create"]),
-            named(
-                "",
-                &["secrets"],
-                &["kubearmor-controller-webhook-server-cert"],
-                &["get", "list", "watch", "update", "patch"],
-            ),
+            named("", &["secrets"], &[controller::SECRET], &["get", "update"]),
+            rule("coordination.k8s.io", &["leases"], &["create"]),
+            named("coordination.k8s.io", &["leases"], &[CONTROLLER], &["get", "update"]),
         ],
     }
 }
 
 fn relay() -> Account {
-    // Where the agents are.
-    Account { name: RELAY, everywhere: vec![], inside: vec![rule("", &["pods"], &READ)] }
+    Account {
+        name: RELAY,
+        roles: RELAY,
+        everywhere: vec![],
+        inside: vec![
+            // Where the agents are.
+            rule("", &["pods"], &["list", "watch"]),
+            // One of each replica, renewed by it; it sees those of the others, and removes those that nobody renews.
+            rule("coordination.k8s.io", &["leases"], &["create", "patch", "list", "delete"]),
+        ],
+    }
 }
 
 fn snitch() -> Account {
-    Account { name: SNITCH, everywhere: vec![], inside: vec![] }
+    Account { name: SNITCH, roles: SNITCH, everywhere: vec![], inside: vec![] }
 }
 
 fn operator() -> Account {
@@ -143,6 +161,7 @@ fn operator() -> Account {
     ];
     Account {
         name: OPERATOR,
+        roles: OPERATOR,
         everywhere: vec![
             // Labels of what snitch has found.
             rule("", &["nodes"], &["get", "list", "watch", "patch"]),
@@ -161,6 +180,7 @@ fn operator() -> Account {
             rule("operator.kubearmor.com", &["kubearmorconfigs/status"], &["get", "patch"]),
             rule("apps", &["deployments", "daemonsets"], &WRITE),
             rule("batch", &["jobs"], &WRITE),
+            rule("policy", &["poddisruptionbudgets"], &WRITE),
             rule("", &["services", "configmaps"], &WRITE),
             rule("", &["pods"], &READ),
             rule("", &["secrets"], &["create"]),

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{ElasticsearchAuth, KubeArmorConfigSpec, labels};
 
+const STATE: &str = "/var/lib/kubearmor/relay";
 /// Where the authority of a search engine is mounted.
 const SEARCH_CA: &str = "/cert";
 
@@ -23,15 +24,17 @@ fn service(installation: &Installation) -> Object {
         "metadata": installation.named(labels::SERVICE, labels::RELAY),
         "spec": {
             "selector": {labels::APP: labels::RELAY},
-            "ports": [{"name": "grpc", "port": 32767, "targetPort": 32767, "protocol": "TCP"}],
+            "ports": [{"name": "grpc", "port": 32767, "targetPort": "grpc", "protocol": "TCP"}],
         },
     })
 }
 
 fn deployment(installation: &Installation, spec: &KubeArmorConfigSpec) -> Object {
     let (security, pod_security) = pod::unprivileged();
-    let mut arguments = vec!["relay".to_owned()];
-    let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+    let mut arguments = vec!["relay".to_owned(), format!("--stateDir={STATE}")];
+    let mut mounts = vec![json!({"name": "state", "mountPath": STATE})];
+    // Spools of sinks, and the history if it is on.
+    let mut volumes = vec![json!({"name": "state", "emptyDir": {}})];
     if spec.tls.enable {
         arguments.extend([
             "--tlsEnabled=true".to_owned(),
@@ -50,11 +53,10 @@ fn deployment(installation: &Installation, spec: &KubeArmorConfigSpec) -> Object
     let auth = &spec.adapters.elasticsearch.auth;
     if spec.adapters.elasticsearch.enabled && !auth.ca_cert_secret_name.is_empty() {
         mounts.push(json!({"name": "search-ca", "mountPath": SEARCH_CA, "readOnly": true}));
-        volumes.push(
-            json!({"name": "search-ca", "secret": {"secretName": auth.ca_cert_secret_name}}),
-        );
+        volumes
+            .push(json!({"name": "search-ca", "secret": {"secretName": auth.ca_cert_secret_name}}));
     }
-    let template = pod::template(
+    let mut template = pod::template(
         installation,
         spec,
         Program {
@@ -64,21 +66,36 @@ fn deployment(installation: &Installation, spec: &KubeArmorConfigSpec) -> Object
             env: environment(spec),
             own: &spec.kubearmor_relay_image,
             container: json!({
-                "ports": [{"name": "grpc", "containerPort": 32767, "protocol": "TCP"}],
-                "livenessProbe": {"tcpSocket": {"port": 32767}, "periodSeconds": 10},
-                "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}},
+                "ports": [
+                    {"name": "grpc", "containerPort": 32767, "protocol": "TCP"},
+                    {"name": "health", "containerPort": 32766, "protocol": "TCP"},
+                    {"name": "metrics", "containerPort": 32765, "protocol": "TCP"},
+                ],
+                "livenessProbe": {"grpc": {"port": 32766}},
+                "readinessProbe": {"grpc": {"port": 32766}},
+                "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
                 "securityContext": security,
                 "volumeMounts": mounts,
             }),
-            pod: json!({"securityContext": pod_security, "volumes": volumes}),
+            pod: json!({
+                "securityContext": pod_security,
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "topologySpreadConstraints": pod::apart(labels::RELAY),
+                "volumes": volumes,
+            }),
         },
     );
+    template["metadata"]["annotations"] =
+        json!({"prometheus.io/scrape": "true", "prometheus.io/port": "32765"});
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": installation.named(labels::RELAY, labels::RELAY),
         "spec": {
-            "replicas": 1,
+            // Each has everything, for any client. What goes to sinks is put out by one of them.
+            "replicas": 2,
+            // The next one is there before one leaves: clients come back to one that has what they have not seen.
+            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "selector": {"matchLabels": {labels::APP: labels::RELAY}},
             "template": template,
         },
@@ -93,7 +110,10 @@ fn environment(spec: &KubeArmorConfigSpec) -> Vec<Value> {
         ("ENABLE_STDOUT_MSGS", spec.enable_std_out_msgs),
     ];
     let set = |name: &str, value: &str| json!({"name": name, "value": value});
-    let mut all: Vec<Value> = vec![pod::field("KUBEARMOR_NAMESPACE", "metadata.namespace")];
+    let mut all: Vec<Value> = vec![
+        pod::field("REPLICANAME", "metadata.name"),
+        pod::field("KUBEARMOR_NAMESPACE", "metadata.namespace"),
+    ];
     all.extend(
         told.map(|(name, told)| set(name, if told == Some(true) { "true" } else { "false" })),
     );

@@ -12,13 +12,14 @@ use crate::{ImageSpec, KubeArmorConfigSpec, labels};
 /// How long a job that has ended is kept: its pod tells what it found.
 const KEPT_SECONDS: u32 = 600;
 
-/// The job that looks at the node `name` since its start `boot`. It may ask the API server for nothing; what it finds it leaves
+/// The job that looks at the node `node`, which has run since its start `boot`, by the runtime of which the kubelet tells. It may ask the API server for nothing; what it finds it leaves
 /// as its last words, and the operator writes the labels: so a node that was taken over can say nothing of others.
 pub fn snitch(
     installation: &Installation,
     spec: &KubeArmorConfigSpec,
     node: &str,
     boot: &str,
+    runtime: &str,
 ) -> Object {
     let image = ImageSpec {
         // Of nodes, as agents are: every kind of node has them.
@@ -28,18 +29,25 @@ pub fn snitch(
         ..ImageSpec::default()
     };
     let shown = image.image.as_ref().unwrap_or(&installation.image);
-    let sum = crc32fast::hash(format!("{node}\n{boot}\n{shown}").as_bytes());
+    let sum = crc32fast::hash(format!("{node}\n{boot}\n{runtime}\n{shown}").as_bytes());
     let name = format!("{}-{sum:08x}", labels::SNITCH);
-    let roots = [("run", "/run"), ("var", "/var"), ("securityfs", "/sys/kernel/security")];
+    let roots = [
+        ("run", "/run", "/rootfs/run"),
+        ("var", "/var", "/rootfs/var"),
+        ("securityfs", "/sys/kernel/security", "/sys/kernel/security"),
+    ];
     let mut template = pod::template(
         installation,
         &KubeArmorConfigSpec { global_node_selector: [].into(), ..spec.clone() },
         Program {
             name: labels::SNITCH,
             account: rbac::SNITCH,
-            args: ["snitch", "--pathprefix=/rootfs", "--tell=/dev/termination-log"]
-                .map(str::to_owned)
-                .to_vec(),
+            args: vec![
+                "snitch".to_owned(),
+                "--pathprefix=/rootfs".to_owned(),
+                format!("--runtime={runtime}"),
+                "--tell=/dev/termination-log".to_owned(),
+            ],
             env: vec![],
             own: &image,
             container: json!({
@@ -52,8 +60,8 @@ pub fn snitch(
                     "capabilities": {"drop": ["ALL"]},
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                "volumeMounts": roots.map(|(name, path)| {
-                    json!({"name": name, "mountPath": format!("/rootfs{path}"), "readOnly": true})
+                "volumeMounts": roots.map(|(name, _, inside)| {
+                    json!({"name": name, "mountPath": inside, "readOnly": true})
                 }),
             }),
             pod: json!({
@@ -62,7 +70,7 @@ pub fn snitch(
                 "automountServiceAccountToken": false,
                 "tolerations": [{"operator": "Exists"}],
                 "priorityClassName": "system-node-critical",
-                "volumes": roots.map(|(name, path)| json!({"name": name, "hostPath": {"path": path}})),
+                "volumes": roots.map(|(name, path, _)| json!({"name": name, "hostPath": {"path": path}})),
             }),
         },
     );

@@ -1,8 +1,10 @@
 use k8s_openapi::{
     api::{
+        admissionregistration::v1::ValidatingWebhookConfiguration,
         apps::v1::{DaemonSet, Deployment},
         batch::v1::Job,
         core::v1::{ConfigMap, Namespace, Service, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -27,6 +29,7 @@ fn all() -> Vec<Object> {
     let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "o", "uid": "u"});
     let installation = Installation {
         pull_secrets: vec!["registry".into()],
+        by_operator: true,
         owner: Some(owner),
         ..Installation::default()
     };
@@ -49,7 +52,7 @@ fn all() -> Vec<Object> {
     objects.push(operator(&installation));
     objects.push(agent(&installation, &spec, Some(&kind())));
     objects.push(agent(&installation, &KubeArmorConfigSpec::default(), None));
-    objects.push(snitch(&installation, &spec, "node-1", "boot"));
+    objects.push(snitch(&installation, &spec, "node-1", "boot", "containerd"));
     objects
 }
 
@@ -88,7 +91,8 @@ fn difference(ours: &Value, theirs: &Value, place: &str) -> Vec<String> {
 #[test]
 fn every_object_is_of_its_type_with_every_field() {
     let mut seen = std::collections::BTreeSet::new();
-    for object in &all() {
+    let objects = all();
+    for object in &objects {
         let kind = object["kind"].as_str().unwrap();
         seen.insert(kind);
         match kind {
@@ -104,12 +108,14 @@ fn every_object_is_of_its_type_with_every_field() {
             "DaemonSet" => strictly::<DaemonSet>(object),
             "Job" => strictly::<Job>(object),
             "CustomResourceDefinition" => strictly::<CustomResourceDefinition>(object),
+            "PodDisruptionBudget" => strictly::<PodDisruptionBudget>(object),
+            "ValidatingWebhookConfiguration" => strictly::<ValidatingWebhookConfiguration>(object),
             "KubeArmorClusterPolicy" => {}
             other => panic!("{other} is checked by nothing"),
         }
         assert!(object["metadata"]["name"].is_string() && object["apiVersion"].is_string());
     }
-    assert_eq!(seen.len(), 13, "{seen:?}");
+    assert_eq!(seen.len(), 15, "{seen:?}");
 }
 
 #[test]
@@ -156,7 +162,9 @@ fn every_account_of_a_pod_is_there() {
 #[test]
 fn selectors_select_their_pods() {
     for object in all() {
-        for (label, value) in object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten() {
+        for (label, value) in
+            object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten()
+        {
             let of_pod = &object["spec"]["template"]["metadata"]["labels"][label];
             assert_eq!(of_pod, value, "{}", object["metadata"]["name"]);
         }
@@ -195,7 +203,10 @@ fn agents_have_the_capabilities_of_the_unit() {
     let mut of_unit: Vec<&str> =
         line.split(' ').filter_map(|name| name.strip_prefix("CAP_")).collect();
     of_unit.sort_unstable();
-    assert_eq!(super::agent::CAPABILITIES.map(|(capability, _)| capability).to_vec(), of_unit);
+    assert_eq!(
+        super::agent_capabilities().iter().map(|(capability, _)| *capability).collect::<Vec<_>>(),
+        of_unit
+    );
 }
 
 #[test]
@@ -205,14 +216,20 @@ fn the_configuration_reaches_the_agents() {
     }))
     .unwrap();
     let data = &config_map(&Installation::default(), &spec)["data"];
-    assert_eq!((&data["defaultFilePosture"], &data["defaultNetworkPosture"]), (&json!("block"), &json!("audit")));
+    assert_eq!(
+        (&data["defaultFilePosture"], &data["defaultNetworkPosture"]),
+        (&json!("block"), &json!("audit"))
+    );
     assert_eq!((&data["maxAlertPerSec"], &data["matchArgs"]), (&json!("3"), &json!("false")));
     assert_eq!(data["alertThrottling"], "true", "what is left out is the product's default");
 }
 
 #[test]
 fn the_default_configuration_says_no_more_than_was_asked() {
-    let spec = KubeArmorConfigSpec { default_file_posture: Some("block".into()), ..KubeArmorConfigSpec::default() };
+    let spec = KubeArmorConfigSpec {
+        default_file_posture: Some("block".into()),
+        ..KubeArmorConfigSpec::default()
+    };
     let object = default_config(&Installation::default(), &spec);
     assert_eq!(object["spec"], json!({"defaultFilePosture": "block"}));
     assert_eq!(object["apiVersion"], "operator.kubearmor.com/v1");
@@ -221,7 +238,8 @@ fn the_default_configuration_says_no_more_than_was_asked() {
 #[test]
 fn each_start_of_a_node_has_a_job_of_its_own() {
     let name = |node: &str, boot: &str| {
-        let job = snitch(&Installation::default(), &KubeArmorConfigSpec::default(), node, boot);
+        let job =
+            snitch(&Installation::default(), &KubeArmorConfigSpec::default(), node, boot, "docker");
         assert_eq!(job["spec"]["template"]["spec"]["automountServiceAccountToken"], false);
         job["metadata"]["name"].as_str().unwrap().to_owned()
     };
