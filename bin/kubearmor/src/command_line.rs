@@ -25,6 +25,7 @@ pub(crate) fn command() -> Command {
         .subcommand(detach())
         .subcommand(crate::operator::command())
         .subcommand(crate::operator::snitch_command())
+        .subcommand(crate::controller::command())
 }
 
 fn detach() -> Command {

@@ -9,6 +9,7 @@ mod certificates;
 mod command_line;
 mod comparison;
 mod config;
+mod controller;
 mod detach;
 mod events;
 mod filesystem;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Some(("operator", matches)) => operator::run(matches).map(|()| End::Ordered),
         Some(("snitch", matches)) => operator::run_snitch(matches).map(|()| End::Ordered),
         Some(("detach", matches)) => detach::run(&sources(matches)).map(|()| End::Ordered),
+        Some(("controller", matches)) => controller::run(matches).map(|()| End::Ordered),
         _ => Ok(End::Ordered),
     };
     match done {

@@ -126,7 +126,7 @@ impl Families {
     }
 
     /// Families without samples are left out.
-    fn into_text(self) -> String {
+    pub fn into_text(self) -> String {
         let mut text = String::new();
         for Family { name, help, kind, samples } in self.0.into_values() {
             if !samples.is_empty() {

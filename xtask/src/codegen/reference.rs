@@ -246,14 +246,16 @@ fn capitalised(text: &str) -> String {
 
 fn state() -> String {
     let mut text = "\n## What became of a policy\n\n\
-         `karmor probe` and the answer to `karmor vm policy add` tell the state of each policy, with reasons. The \
-         definitions for Kubernetes have a `status` for the same; nothing writes it yet, since the agent does not \
-         watch Kubernetes. Its fields:\n\n| field | content |\n|---|---|\n"
+         `karmor probe` and the answer to `karmor vm policy add` tell the state of each policy, with reasons. In \
+         Kubernetes the controller writes it into the object's `status`:\n\n| field | content |\n|---|---|\n"
         .to_owned();
     for (name, meaning) in status::FIELDS {
         let _ = writeln!(text, "| `status.{name}` | {meaning} |");
     }
     let states: Vec<String> = status::STATES.iter().map(|state| format!("`{state}`")).collect();
-    let _ = writeln!(text, "\nStates: {}.", states.join(", "));
+    let words: Vec<String> = status::WORDS.iter().map(|word| format!("`{word}`")).collect();
+    let (states, words) = (states.join(", "), words.join(", "));
+    let _ =
+        writeln!(text, "\nStates on a node: {states}. The word for all nodes may also be {words}.");
     text
 }

@@ -1,30 +1,62 @@
-//! The `status` of a policy: what became of it. The definitions have its fields; nothing writes them yet.
+//! The `status` of a policy: what became of it, as `crates/controller` writes it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The states of a policy on a node, as the agent tells them.
 pub(super) const STATES: [&str; 4] = ["Enforced", "Partial", "NotEnforced", "NotEnabled"];
 
+/// What one word says of all nodes together, beside the states.
+pub(super) const WORDS: [&str; 5] =
+    ["Rejected", "Pending", "NothingSelected", "AuditOnly", "Refused"];
+
 /// Fields of `status`, for the reference: name and meaning.
-pub(super) const FIELDS: [(&str, &str); 5] = [
+pub(super) const FIELDS: [(&str, &str); 8] = [
+    ("status", "one word for all of it"),
     ("observedGeneration", "the generation of the object that the rest of the status is about"),
     (
         "conditions[]",
         "`Accepted`: the language takes it, or the message says what to mend. `Enforced`: all of it holds on every node that it concerns",
     ),
-    ("nodes[]", "`name`, `state` and `message` of each node that it concerns"),
+    ("workloads", "how many workloads it selects, on all nodes"),
+    (
+        "nodeCounts",
+        "how many nodes are `enforced`, `partial`, `auditOnly`, `notEnforced`, `notEnabled`, `refused`, `idle` (nothing of it is there), `pending` (have not told of this generation) and `untold` (know more policies than they can tell of)",
+    ),
+    (
+        "nodes[]",
+        "`name`, `state` and `message` of the first nodes where not all of it holds; `generationInForce` where an earlier generation holds instead",
+    ),
     (
         "notExpressible[]",
-        "`rule`, `enforcer`, `reason` and `nodes` of each rule that the enforcer of some node cannot hold",
+        "`rule`, `enforcer`, `reason`, `nodes` and `nodeCount` of each rule that the enforcer of some node cannot hold",
     ),
-    ("status", "one word for all of it, one of the states"),
+    (
+        "enforcedEverywhereAt",
+        "when the last change of the policy had come into force on every node that it concerns",
+    ),
+];
+
+/// Counts of nodes.
+const COUNTS: [&str; 9] = [
+    "enforced",
+    "partial",
+    "auditOnly",
+    "notEnforced",
+    "notEnabled",
+    "refused",
+    "idle",
+    "pending",
+    "untold",
 ];
 
 pub(super) fn schema() -> Value {
     let states = format!("One of {}.", STATES.join(", "));
+    let words = format!("One of {}, {}.", STATES.join(", "), WORDS.join(", "));
+    let count = json!({"type": "integer", "format": "int64", "minimum": 0});
+    let counts: Map<_, _> = COUNTS.iter().map(|name| ((*name).to_owned(), count.clone())).collect();
     json!({
         "type": "object",
-        "description": "What became of the policy. Nothing writes it yet.",
+        "description": "What became of the policy. The controller writes it.",
         "properties": {
             "observedGeneration": {
                 "type": "integer",
@@ -32,11 +64,27 @@ pub(super) fn schema() -> Value {
                 "minimum": 0,
                 "description": "The generation of the object that this status is about.",
             },
-            "status": {"type": "string", "description": states},
+            "status": {"type": "string", "description": words},
+            "workloads": {
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+                "description": "Workloads that it selects, on all nodes.",
+            },
+            "nodeCounts": {
+                "type": "object",
+                "description": "Nodes, each in one of these.",
+                "properties": counts,
+            },
+            "enforcedEverywhereAt": {
+                "type": "string",
+                "format": "date-time",
+                "description": "When the last change had come into force on every node that it concerns.",
+            },
             "conditions": conditions(),
             "nodes": {
                 "type": "array",
-                "description": "The nodes that the policy concerns, and its state on each.",
+                "description": "The first nodes where not all of it holds.",
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
                 "items": {
@@ -47,6 +95,11 @@ pub(super) fn schema() -> Value {
                         "state": {"type": "string", "description": states},
                         "message": {"type": "string", "description": "What is not in force, and why."},
                         "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+                        "generationInForce": {
+                            "type": "integer",
+                            "format": "int64",
+                            "description": "What stays in force there while this generation is refused.",
+                        },
                     },
                 },
             },
@@ -66,9 +119,11 @@ pub(super) fn schema() -> Value {
                         "reason": {"type": "string"},
                         "nodes": {
                             "type": "array",
+                            "description": "The first few.",
                             "x-kubernetes-list-type": "set",
                             "items": {"type": "string"},
                         },
+                        "nodeCount": {"type": "integer", "format": "int64", "minimum": 0},
                     },
                 },
             },
