@@ -80,7 +80,7 @@ pub(crate) struct Agent {
         long = "gRPC",
         value_name = "ADDRESS",
         help = "The agent or relay, as HOST:PORT or unix:PATH [environment: KUBEARMOR_SERVICE] \
-                [default: this machine's socket, else localhost:32767]"
+                [default: this machine's socket; for events the relay of a cluster; localhost:32767]"
     )]
     pub grpc: Option<String>,
     /// Use TLS from the start
@@ -102,6 +102,25 @@ pub(crate) struct Agent {
         hide = true
     )]
     pub read_ca_from_secret: Option<bool>,
+    #[command(flatten)]
+    pub cluster: Cluster,
+}
+
+/// Whose relay is looked for where no agent is named and none is on this machine.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Cluster {
+    /// The file that leads to the cluster whose relay is asked [environment: KUBECONFIG] [default: ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+impl Cluster {
+    pub(crate) fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

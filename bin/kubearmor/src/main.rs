@@ -17,8 +17,10 @@ mod identities;
 mod index;
 mod instance;
 mod metrics;
+mod outlets;
 mod probe_file;
 mod processes;
+mod relay;
 mod reload;
 mod restore;
 mod restriction;
@@ -44,6 +46,10 @@ fn main() -> ExitCode {
     let done = match matches.subcommand() {
         Some(("agent", matches)) => agent::run(sources(matches)),
         Some(("hook", matches)) => hook::run(&sources(matches)).map(|()| End::Ordered),
+        Some(("relay", matches)) => {
+            let keys = command_line::relay_keys(matches, std::env::vars());
+            relay::run(&sources(matches), &keys).map(|()| End::Ordered)
+        }
         Some(("detach", matches)) => detach::run(&sources(matches)).map(|()| End::Ordered),
         _ => Ok(End::Ordered),
     };

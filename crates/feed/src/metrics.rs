@@ -125,8 +125,8 @@ impl Families {
         self.0.entry(name).or_insert_with(|| Family { name, help, kind, samples: String::new() })
     }
 
-    /// Families without samples are left out.
-    fn into_text(self) -> String {
+    /// The page. Families without samples are left out.
+    pub fn into_text(self) -> String {
         let mut text = String::new();
         for Family { name, help, kind, samples } in self.0.into_values() {
             if !samples.is_empty() {

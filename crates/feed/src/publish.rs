@@ -221,6 +221,14 @@ impl Feed {
         self.0.history.get().map_or(Delivery::Complete, |keeper| keeper.keep(event()))
     }
 
+    pub(crate) fn writes_lines(&self) -> bool {
+        self.0.lines.get().is_some()
+    }
+
+    pub(crate) fn has_sink_for(&self, stream: Stream) -> bool {
+        self.0.sinks.get().is_some_and(|sinks| sinks.want(stream))
+    }
+
     pub(crate) fn history(&self) -> Option<&Keeper> {
         self.0.history.get()
     }

@@ -59,6 +59,11 @@ impl Feed {
         }
     }
 
+    /// Whether [`Self::put_out`] has anywhere to put items of a stream.
+    pub fn puts_out(&self, stream: Stream, line: bool) -> bool {
+        (line && self.writes_lines()) || self.has_sink_for(stream)
+    }
+
     /// To the sinks, and as a line to the log file. Apart from [`Self::pass_on`], since of several that have an item one
     /// alone is to do it.
     pub fn put_out(&self, item: &Relayed, line: bool) -> Delivery {

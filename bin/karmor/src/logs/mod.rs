@@ -19,7 +19,10 @@ use self::{
     destination::Output,
     follow::{Followed, What},
 };
-use crate::command::{Filter, Format, LogOptions};
+use crate::{
+    command::{Filter, Format, LogOptions},
+    endpoint::aloud,
+};
 
 /// Events that wait to be printed; then the streams wait.
 const QUEUE: usize = 256;
@@ -31,7 +34,7 @@ enum Event {
 }
 
 pub(crate) async fn run(options: &LogOptions) -> anyhow::Result<()> {
-    let client = options.agent.connect().await?;
+    let client = options.agent.connect_for_events(aloud).await?;
     let mut printer =
         Printer { options, output: options.log_path.open()?, messages: options.msg_path.open()? };
     if options.since.is_some() || options.until.is_some() {

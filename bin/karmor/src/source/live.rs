@@ -10,7 +10,11 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 
 use super::{News, Source};
-use crate::{command::Agent, event::Event};
+use crate::{
+    command::Agent,
+    endpoint::{aloud, in_silence},
+    event::Event,
+};
 
 /// Events that wait to be counted. Behind that the agent's own queue fills up, and the agent counts what it drops.
 const QUEUE: usize = 1024;
@@ -35,7 +39,7 @@ pub(crate) struct Live {
 impl Live {
     /// Fails if there is no agent at the beginning.
     pub(crate) async fn connect(agent: &Agent, streams: Streams) -> anyhow::Result<Self> {
-        let (events, address) = open(agent, streams).await?;
+        let (events, address) = open(agent, streams, aloud).await?;
         let (sender, news) = channel(QUEUE);
         tokio::spawn(follow(agent.clone(), streams, events, sender));
         Ok(Self { news, address })
@@ -52,8 +56,8 @@ impl Source for Live {
     }
 }
 
-async fn open(agent: &Agent, streams: Streams) -> anyhow::Result<(Events, String)> {
-    let client = agent.connect().await?;
+async fn open(agent: &Agent, streams: Streams, say: fn(&str)) -> anyhow::Result<(Events, String)> {
+    let client = agent.connect_for_events(say).await?;
     let logs = client.logs("all").await?.map(|item| item.map(|log| json(&log)));
     let events: Events = match streams {
         Streams::Logs => Box::pin(logs),
@@ -87,7 +91,7 @@ async fn follow(agent: Agent, streams: Streams, mut events: Events, sender: Send
             if sender.is_closed() {
                 return;
             }
-            match open(&agent, streams).await {
+            match open(&agent, streams, in_silence).await {
                 Ok((events, _)) => break events,
                 Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
