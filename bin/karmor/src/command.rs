@@ -7,9 +7,7 @@ use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
 use crate::{
-    logs::{Destination, Moment},
-    policy::PolicyCommand,
-    profile, summary, sysdump, top,
+    logs::Destination, policy::PolicyCommand, profile, source::Moment, summary, sysdump, top,
 };
 
 #[derive(Debug, Parser)]

@@ -13,7 +13,6 @@ use feed::proto::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 pub(crate) use destination::Destination;
-pub(crate) use past::Moment;
 
 use self::{
     destination::Output,
