@@ -152,6 +152,9 @@ pub(crate) struct LogOptions {
     /// Where alerts and logs go: a file, stdout or none
     #[arg(long = "logPath", default_value = "stdout", value_name = "PATH")]
     pub log_path: Destination,
+    /// Read JSON lines, as the agent's logPath holds them or this prints them, in place of listening; with what was put aside as FILE.1, FILE.2, ...; `-` is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
     /// What the agent has kept since then, such as 30m, 1h, 2d or 2026-11-30T20:00:00Z, instead of what happens now
     #[arg(long, value_name = "TIME")]
     pub since: Option<Moment>,

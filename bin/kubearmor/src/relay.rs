@@ -1,6 +1,6 @@
 //! `kubearmor relay`: what all agents tell, at one place. Wires the crate `relay` to the agent's ways of serving.
 
-use std::{collections::BTreeMap, env, sync::Arc};
+use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 
 use ::relay::{Discovery, Lines, Options, Pods, Relay, Replica, Security};
 use anyhow::{Context as _, bail};
@@ -52,7 +52,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "agents",
         "Agents to follow, as HOST:PORT,HOST:PORT (default: the pods labelled kubearmor-app=kubearmor)",
     ),
-    ("agentNamespace", "Namespace of these pods (default: all)"),
+    (
+        "agentNamespace",
+        "Namespace of these pods, or `all` (default: KUBEARMOR_NAMESPACE, else all)",
+    ),
     ("agentPort", "Port of these pods [default: 32767]"),
     (
         "agentTLS",
@@ -68,10 +71,13 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ),
 ];
 
+/// The variable that says in which namespace the relay and its agents are.
+const OWN_NAMESPACE: &str = "KUBEARMOR_NAMESPACE";
+const EVERYWHERE: &str = "all";
 /// Items that wait for one slow listener: many nodes share the place.
 const QUEUE: usize = 16_384;
 /// What clients have to read what is on its way to them, and sinks to take what waits.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(1500);
+const LAST_WORDS: Duration = Duration::from_millis(1500);
 
 type Keys = BTreeMap<&'static str, String>;
 
@@ -181,8 +187,8 @@ async fn discovery(keys: &Keys) -> anyhow::Result<(Discovery, Option<Replica>)> 
         "no way to a cluster\nhint: name agents with `--agents HOST:PORT,...`, or run the relay in a cluster, or \
          where KUBECONFIG leads to one",
     )?;
-    let namespace = env::var("POD_NAMESPACE").ok().filter(|namespace| !namespace.is_empty());
-    let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    let own = env::var(OWN_NAMESPACE).ok().filter(|namespace| !namespace.is_empty());
+    let namespace = own.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let replica = name.map(|name| Replica { client: client.clone(), namespace, name });
     if !listed.is_empty() {
         return Ok((Discovery::Listed(listed), replica));
@@ -191,7 +197,8 @@ async fn discovery(keys: &Keys) -> anyhow::Result<(Discovery, Option<Replica>)> 
         Some(port) => port.parse().with_context(|| format!("agentPort: `{port}` is no port"))?,
         None => 32767,
     };
-    let namespace = keys.get("agentNamespace").filter(|name| !name.is_empty()).cloned();
+    let asked = keys.get("agentNamespace").filter(|name| !name.is_empty()).cloned();
+    let namespace = asked.or(own).filter(|namespace| namespace != EVERYWHERE);
     Ok((Discovery::Pods(Pods { client, namespace, port }), replica))
 }
 

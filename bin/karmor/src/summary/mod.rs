@@ -38,7 +38,7 @@ pub(crate) struct Options {
     agent: Agent,
     #[command(flatten)]
     only: Workloads,
-    /// Read JSON lines, as `karmor logs --json` prints them or the agent's logPath holds them, in place of listening; `-` is standard input
+    /// Read JSON lines, as `karmor logs --json` prints them or the agent's logPath holds them, in place of listening; with what was put aside as FILE.1, FILE.2, ...; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     file: Vec<PathBuf>,
     /// Tell of what the agent has kept since then, such as 30m, 1h, 2d or 2026-11-30T20:00:00Z, in place of listening
@@ -110,7 +110,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
         sum(options, until, &mut source, &mut summary).await?
     } else {
-        let mut source = Lines::of(options.file.clone());
+        let mut source = Lines::of(&options.file);
         let ended = sum(options, options.until, &mut source, &mut summary).await?;
         source.finish()?;
         ended
