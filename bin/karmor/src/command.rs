@@ -90,14 +90,13 @@ pub(crate) struct Agent {
     /// Where the client's certificate comes from
     #[arg(long = "tlsCertProvider", value_enum, default_value_t = CertProvider::SelfMade)]
     pub tls_cert_provider: CertProvider,
-    /// Accepted for compatibility: the authority is read from a file
+    /// For the relay of a cluster take the client's certificate from the Secret kubearmor-client-certs there, if it may be read
     #[arg(
         long = "readCAFromSecret",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_name = "BOOL",
-        hide = true
+        value_name = "BOOL"
     )]
     pub read_ca_from_secret: Option<bool>,
     #[command(flatten)]

@@ -5,6 +5,7 @@ mod forward;
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use feed::{
     CertificateError, ClientIdentity, LocalSocket, Provider,
     client::{Client, ClientError},
@@ -67,7 +68,7 @@ impl Agent {
             };
             match plain.await {
                 Err(broken_off @ ClientError::BrokenOff { .. }) => {
-                    return match self.identity() {
+                    return match self.identity_for(reach).await {
                         Err(_) => Err(broken_off.into()),
                         Ok(identity) => secure_through(&shown, reach, &identity).await,
                     };
@@ -75,7 +76,20 @@ impl Agent {
                 other => return Ok(other?),
             }
         }
-        secure_through(&shown, reach, &self.identity()?).await
+        secure_through(&shown, reach, &self.identity_for(reach).await?).await
+    }
+
+    /// From the cluster, unless that was forbidden or there is none; else from files.
+    async fn identity_for(&self, reach: &Reach) -> anyhow::Result<ClientIdentity> {
+        if self.read_ca_from_secret == Some(false) {
+            return Ok(self.identity().map_err(ClientError::from)?);
+        }
+        match reach.identity().await {
+            Ok(identity) => Ok(identity),
+            Err(problem) => self.identity().map_err(ClientError::from).with_context(|| {
+                format!("the cluster has no certificate for this user ({problem:#})")
+            }),
+        }
     }
 
     /// Without a cluster's relay, an agent of this machine may be what is meant, unless a cluster was named.

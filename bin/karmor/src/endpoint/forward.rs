@@ -2,8 +2,9 @@
 
 use std::{env, io, path::Path, sync::Arc};
 
-use feed::{Duplex, client::Opener};
-use k8s_openapi::api::core::v1::Pod;
+use anyhow::Context as _;
+use feed::{ClientIdentity, Duplex, client::Opener};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::ListParams,
@@ -14,6 +15,9 @@ use crate::{command::Cluster, failure::Advised};
 
 const LABEL: &str = "kubearmor-app=kubearmor-relay";
 const PORT: u16 = 32767;
+/// The Secret that holds a client's certificate, and its keys.
+const SECRET: &str = "kubearmor-client-certs";
+const SECRET_KEYS: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];
 /// Where it is looked for if no other namespace may be looked at.
 const USUAL_NAMESPACE: &str = "kubearmor";
 
@@ -79,6 +83,19 @@ impl Reach {
             let hint = "`kubectl apply -f deploy/manifests/relay.yaml` installs one; or name an agent with --gRPC HOST:PORT";
             Advised::new(message, hint).into()
         })
+    }
+
+    /// The certificate that a cluster has for its clients, if this user may read it.
+    pub(super) async fn identity(&self) -> anyhow::Result<ClientIdentity> {
+        let pod = self.pod().await?;
+        let namespace = pod.namespace().unwrap_or_else(|| USUAL_NAMESPACE.to_owned());
+        let origin = format!("Secret {namespace}/{SECRET}");
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+        let secret = secrets.get(SECRET).await.with_context(|| origin.clone())?;
+        let data = secret.data.unwrap_or_default();
+        let text = |key: &str| data.get(key).map(|text| text.0.as_slice()).unwrap_or_default();
+        let [authority, certificate, key] = SECRET_KEYS.map(text);
+        Ok(ClientIdentity::from_pem(Path::new(&origin), authority, certificate, key)?)
     }
 
     /// Looks for the pod anew each time: another may have taken its place.

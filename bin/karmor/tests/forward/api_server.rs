@@ -21,6 +21,8 @@ pub(crate) struct ApiServer {
     pub(crate) url: String,
     /// The answer to a question for pods.
     pods: Arc<str>,
+    /// That to one for a Secret.
+    secret: Arc<str>,
     /// Where the pod's port is.
     target: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -28,11 +30,12 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    pub(crate) fn start(runtime: &Runtime, pods: &str, target: &str) -> Self {
+    pub(crate) fn start(runtime: &Runtime, pods: &str, secret: &str, target: &str) -> Self {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let server = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             pods: pods.into(),
+            secret: secret.into(),
             target: target.to_owned(),
             asked: Arc::default(),
             forwarding: Arc::default(),
@@ -72,7 +75,7 @@ impl ApiServer {
         if path.contains("/portforward?") {
             return self.forward(stream, &head).await;
         }
-        let body = &self.pods;
+        let body = if path.contains("/secrets/") { &self.secret } else { &self.pods };
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()

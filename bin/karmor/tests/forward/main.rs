@@ -5,12 +5,16 @@ mod api_server;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use feed::{Feed, FeedOptions, Services, listen, serve};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use feed::{
+    Certificates, Feed, FeedOptions, Listener, Provider, Services, TlsOptions, listen, serve,
+};
 use telemetry::Alert;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -34,6 +38,11 @@ struct Cluster {
 
 impl Cluster {
     fn start(pods: &str) -> Self {
+        Self::with(pods, None)
+    }
+
+    /// With the directory of its certificates, if it speaks TLS.
+    fn with(pods: &str, tls: Option<&Path>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -42,8 +51,18 @@ impl Cluster {
         let listener = runtime.block_on(listen(([127, 0, 0, 1], 0).into(), "gRPC")).unwrap();
         let relay = listener.local_addr().unwrap().to_string();
         let feed = Feed::new(FeedOptions::default());
+        let (listener, secret) = match tls {
+            None => (Listener::Tcp(listener), String::new()),
+            Some(directory) => {
+                let names = vec!["localhost".to_owned()];
+                let provider = Provider::SelfMade;
+                let options = TlsOptions { directory: directory.to_owned(), provider, names };
+                let certificates = Arc::new(Certificates::open(options).unwrap());
+                (Listener::Tls(listener, certificates), secret(directory))
+            }
+        };
         runtime.spawn(serve(listener, feed.clone(), Services::default(), std::future::pending()));
-        let api = ApiServer::start(&runtime, pods, &relay);
+        let api = ApiServer::start(&runtime, pods, &secret, &relay);
         let directory = tempfile::tempdir().unwrap();
         let kubeconfig = directory.path().join("config");
         let text = format!(
@@ -83,6 +102,37 @@ impl Cluster {
     fn alert(&self, policy: &str) {
         let _ = self.feed.publish_alert(Alert { policy_name: policy.into(), ..Alert::default() });
     }
+}
+
+/// As the operator makes it.
+fn secret(directory: &Path) -> String {
+    let text = |name: &str| STANDARD.encode(std::fs::read(directory.join(name)).unwrap());
+    let (authority, certificate, key) = (text("ca.crt"), text("client.crt"), text("client.key"));
+    format!(
+        r#"{{"apiVersion": "v1", "kind": "Secret", "metadata": {{"name": "kubearmor-client-certs"}},
+            "data": {{"ca.crt": "{authority}", "tls.crt": "{certificate}", "tls.key": "{key}"}}}}"#
+    )
+}
+
+#[test]
+fn with_tls_the_certificate_is_the_clusters() {
+    let certificates = tempfile::tempdir().unwrap();
+    let cluster = Cluster::with(PODS, Some(certificates.path()));
+    let mut karmor = cluster.karmor(&["logs", "--json", "--limit", "1"]);
+    cluster.until_listeners(1);
+    cluster.alert("over TLS");
+    let mut shown = String::new();
+    karmor.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    assert!(shown.contains("over TLS"), "{shown} {}", errors(&mut karmor));
+    assert!(karmor.wait().unwrap().success());
+    let secret = "/api/v1/namespaces/kubearmor/secrets/kubearmor-client-certs";
+    assert!(cluster.api.asked().iter().any(|path| path.starts_with(secret)));
+
+    let without = ["logs", "--secure", "--readCAFromSecret=false", "--tlsCertPath", "/nowhere"];
+    let mut karmor = cluster.karmor(&without);
+    assert_eq!(karmor.wait().unwrap().code(), Some(1));
+    let said = errors(&mut karmor);
+    assert!(said.contains("/nowhere/ca.crt") && said.contains("hint: "), "{said}");
 }
 
 fn errors(child: &mut Child) -> String {
