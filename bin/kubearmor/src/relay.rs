@@ -267,6 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn the_manifest_speaks_of_keys_that_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/manifests/relay.yaml");
+        let text = std::fs::read_to_string(path).unwrap();
+        // Those that are commented out as well.
+        let names =
+            text.lines().filter_map(|line| line.split_once("- name: ").map(|(_, name)| name));
+        let variables: Vec<_> =
+            names.filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')).collect();
+        assert!(variables.contains(&"TLSENABLED") && variables.len() > 4, "{variables:?}");
+        let own = KEYS.iter().map(|(key, _)| *key);
+        let known: Vec<String> =
+            TAKES.iter().copied().chain(own).map(str::to_ascii_uppercase).collect();
+        for name in variables {
+            assert!(name == OWN_NAMESPACE || known.iter().any(|known| known == name), "{name}");
+        }
+        for document in text.split("\n---\n") {
+            let object: serde_json::Value = serde_saphyr::from_str(document).unwrap();
+            assert!(object["kind"].is_string() && object["metadata"]["name"].is_string());
+        }
+    }
+
+    #[test]
     fn the_keys_that_it_takes_are_the_agents() {
         for key in TAKES {
             assert!(crate::config::KEYS.iter().any(|(known, _)| known == key), "{key}");

@@ -17,14 +17,14 @@ const BYTES: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     /// The oldest first.
-    items: VecDeque<Item>,
+    items: VecDeque<Entry>,
     bytes: usize,
     /// Given up before their time, for want of room.
     pub(crate) given_up: u64,
 }
 
 #[derive(Debug)]
-struct Item {
+struct Entry {
     at: Instant,
     node: Arc<str>,
     item: Relayed,
@@ -35,7 +35,7 @@ impl Held {
     pub(crate) fn hold(&mut self, node: &Arc<str>, item: Relayed, now: Instant) {
         let size = item.size();
         self.bytes += size;
-        self.items.push_back(Item { at: now, node: Arc::clone(node), item, size });
+        self.items.push_back(Entry { at: now, node: Arc::clone(node), item, size });
         while let Some(oldest) = self.items.front() {
             let over = now.saturating_duration_since(oldest.at) > LONGEST;
             if !over && self.bytes <= BYTES {
