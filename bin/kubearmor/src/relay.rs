@@ -167,10 +167,10 @@ fn lines(environment: &BTreeMap<String, String>, config: &mut Config) -> Lines {
     if !(alerts || logs || messages) {
         return Lines::default();
     }
-    if !matches!(config.log_path.as_str(), "" | "none" | "stdout") {
-        warn!("ENABLE_STDOUT_...: these events go to logPath {}", config.log_path);
-    } else {
+    if matches!(config.log_path.as_str(), "" | "none" | "stdout") {
         "stdout".clone_into(&mut config.log_path);
+    } else {
+        warn!("ENABLE_STDOUT_...: these events go to logPath {}", config.log_path);
     }
     Lines { alerts, logs, messages }
 }

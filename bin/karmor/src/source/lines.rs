@@ -16,6 +16,9 @@ use crate::{event::Event, failure::Advised};
 /// A longer line is no event. It is passed over without being kept.
 const LONGEST: u64 = 1 << 20;
 
+/// More files than these are put aside by nobody.
+const MOST_OLDER: u32 = 10_000;
+
 /// A line, or the place of one that is no JSON.
 pub(crate) type Line = Result<Value, String>;
 
@@ -126,7 +129,8 @@ fn with_older(files: &[PathBuf]) -> Vec<PathBuf> {
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
-        let older: Vec<PathBuf> = (1..).map(put_aside).take_while(|path| path.exists()).collect();
+        let older: Vec<PathBuf> =
+            (1..=MOST_OLDER).map(put_aside).take_while(|path| path.exists()).collect();
         for path in older.into_iter().rev().chain([file.clone()]) {
             if !all.contains(&path) && (path == *file || !files.contains(&path)) {
                 all.push(path);
@@ -192,7 +196,10 @@ mod tests {
         {
             std::fs::write(path, format!("{{\"Resource\":\"{name}\"}}\n")).unwrap();
         }
-        assert_eq!(all(&mut Lines::of(&[file.clone()])).await, ["oldest", "old", "new"]);
+        assert_eq!(
+            all(&mut Lines::of(std::slice::from_ref(&file))).await,
+            ["oldest", "old", "new"]
+        );
         let named = [aside(1), file];
         assert_eq!(all(&mut Lines::of(&named)).await, ["old", "oldest", "new"]);
     }

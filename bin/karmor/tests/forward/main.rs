@@ -92,7 +92,7 @@ impl Cluster {
 
     /// Until so many clients watch alerts, or have left.
     fn until_listeners(&self, count: usize) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while self.feed.streams()[0].listeners != count {
             assert!(Instant::now() < end, "it hangs");
             std::thread::sleep(Duration::from_millis(2));

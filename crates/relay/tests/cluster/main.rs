@@ -79,7 +79,7 @@ impl Running {
 
 /// Nothing here takes long; what hangs is a failure.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
+    tokio::time::timeout(Duration::from_mins(1), future).await.expect("it hangs")
 }
 
 /// Looks again whenever others had a turn.
