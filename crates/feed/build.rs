@@ -24,15 +24,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in descriptors.file.iter().filter(|file| file.package() == "feeder") {
         for message in &file.message_type {
             let path = format!("feeder.{}", message.name());
-            build = build.type_attribute(&path, "#[derive(serde::Serialize)]");
+            build = build.type_attribute(
+                &path,
+                "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]",
+            );
             for field in &message.field {
                 let name = field.name();
                 let path = format!("{path}.{name}");
+                build = build.field_attribute(&path, format!("#[serde(rename = \"{name}\")]"));
+                for alias in aliases(name) {
+                    build = build.field_attribute(&path, format!("#[serde(alias = \"{alias}\")]"));
+                }
                 if field.number() >= OWN {
-                    build = build.field_attribute(&path, "#[serde(skip)]");
+                    build = build.field_attribute(&path, "#[serde(skip_serializing)]");
                     continue;
                 }
-                build = build.field_attribute(&path, format!("#[serde(rename = \"{name}\")]"));
                 if !ALWAYS.contains(&path.as_str()) {
                     build = build.field_attribute(
                         &path,
@@ -44,4 +50,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     build.compile_fds(descriptors)?;
     Ok(())
+}
+
+/// As the agent's own file spells a field: the first letter is small, or all are, or what an abbreviation has become.
+fn aliases(name: &str) -> Vec<String> {
+    let small = name.to_ascii_lowercase();
+    let mut aliases = vec![format!("{}{}", &small[..1], &name[1..]), small];
+    aliases.extend(
+        [("HostPPID", "hostPPid"), ("HostPID", "hostPid")]
+            .into_iter()
+            .filter(|(known, _)| *known == name)
+            .map(|(_, alias)| alias.to_owned()),
+    );
+    aliases.retain(|alias| alias != name);
+    aliases.sort();
+    aliases.dedup();
+    aliases
 }

@@ -7,9 +7,7 @@ use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
 use crate::{
-    logs::{Destination, Moment},
-    policy::PolicyCommand,
-    profile, summary, sysdump, top,
+    logs::Destination, policy::PolicyCommand, profile, source::Moment, summary, sysdump, top,
 };
 
 #[derive(Debug, Parser)]
@@ -80,7 +78,7 @@ pub(crate) struct Agent {
         long = "gRPC",
         value_name = "ADDRESS",
         help = "The agent or relay, as HOST:PORT or unix:PATH [environment: KUBEARMOR_SERVICE] \
-                [default: this machine's socket, else localhost:32767]"
+                [default: this machine's socket; for events the relay of a cluster; localhost:32767]"
     )]
     pub grpc: Option<String>,
     /// Use TLS from the start
@@ -92,16 +90,34 @@ pub(crate) struct Agent {
     /// Where the client's certificate comes from
     #[arg(long = "tlsCertProvider", value_enum, default_value_t = CertProvider::SelfMade)]
     pub tls_cert_provider: CertProvider,
-    /// Accepted for compatibility: the authority is read from a file
+    /// For the relay of a cluster take the client's certificate from the Secret kubearmor-client-certs there, if it may be read
     #[arg(
         long = "readCAFromSecret",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_name = "BOOL",
-        hide = true
+        value_name = "BOOL"
     )]
     pub read_ca_from_secret: Option<bool>,
+    #[command(flatten)]
+    pub cluster: Cluster,
+}
+
+/// Whose relay is looked for where no agent is named and none is on this machine.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Cluster {
+    /// The file that leads to the cluster whose relay is asked [environment: KUBECONFIG] [default: ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+impl Cluster {
+    pub(crate) fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -135,6 +151,9 @@ pub(crate) struct LogOptions {
     /// Where alerts and logs go: a file, stdout or none
     #[arg(long = "logPath", default_value = "stdout", value_name = "PATH")]
     pub log_path: Destination,
+    /// Read JSON lines, as the agent's logPath holds them or this prints them, in place of listening; with what was put aside as FILE.1, FILE.2, ...; `-` is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
     /// What the agent has kept since then, such as 30m, 1h, 2d or 2026-11-30T20:00:00Z, instead of what happens now
     #[arg(long, value_name = "TIME")]
     pub since: Option<Moment>,

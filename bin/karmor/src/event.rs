@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use feed::proto::feeder;
 use serde_json::Value;
 
 /// An event's fields, whatever the letter case of their names.
@@ -52,6 +53,8 @@ pub(crate) struct Event {
 pub(crate) struct Verdict {
     pub(crate) policy: String,
     pub(crate) action: String,
+    /// Where in the policy the rule stands; empty for postures, and from agents that do not tell.
+    pub(crate) rule: String,
 }
 
 /// Whose an event is.
@@ -137,7 +140,11 @@ impl Event {
     pub(crate) fn read(value: &Value) -> Option<Self> {
         let fields = Fields::of(value)?;
         let text = |key| fields.text(key).to_owned();
-        let verdict = || Verdict { policy: text("policyname"), action: text("action") };
+        let verdict = || Verdict {
+            policy: text("policyname"),
+            action: text("action"),
+            rule: text("rulepath"),
+        };
         let of_host = fields.is_of_host();
         let of_container = |key| if of_host { String::new() } else { text(key) };
         Some(Self {
@@ -160,6 +167,19 @@ impl Event {
             file_use: (fields.text("operation") == "File").then(|| fields.file_use()),
             alert: fields.is_alert().then(verdict),
         })
+    }
+
+    /// The path of the rule is not in an alert's JSON.
+    pub(crate) fn of_alert(alert: &feeder::Alert) -> Option<Self> {
+        let mut event = Self::read(&serde_json::to_value(alert).ok()?)?;
+        if let Some(verdict) = &mut event.alert {
+            verdict.rule.clone_from(&alert.rule_path);
+        }
+        Some(event)
+    }
+
+    pub(crate) fn of_log(log: &feeder::Log) -> Option<Self> {
+        Self::read(&serde_json::to_value(log).ok()?)
     }
 
     pub(crate) fn is_of_host(&self) -> bool {
@@ -218,17 +238,24 @@ mod tests {
     fn the_feed_and_the_agents_file_spell_the_same_event() {
         let fed = json!({"UpdatedTime": "t", "HostName": "n", "NamespaceName": "shop", "ContainerName": "web",
             "Type": "MatchedPolicy", "PolicyName": "p", "Action": "Block", "Operation": "File",
+            "RulePath": "file.matchPaths[0]",
             "Source": "/bin/cat /etc/passwd", "Resource": "/etc/passwd", "Data": "lsm=FILE_OPEN",
             "EventData": {"Flags": "O_WRONLY|O_CREAT", "Repeats": "2"}, "Result": "Permission denied"});
         let written = json!({"updatedTime": "t", "hostName": "n", "namespaceName": "shop", "containerName": "web",
             "type": "MatchedPolicy", "policyName": "p", "action": "Block", "operation": "File",
+            "rulePath": "file.matchPaths[0]",
             "source": "/bin/cat /etc/passwd", "resource": "/etc/passwd", "data": "lsm=FILE_OPEN",
             "eventData": {"Flags": "O_WRONLY|O_CREAT", "Repeats": "2"}, "result": "Permission denied"});
         let event = Event::read(&fed).unwrap();
         assert_eq!(Event::read(&written), Some(event.clone()));
         assert_eq!((event.process.as_str(), event.times), ("/bin/cat", 3));
         assert_eq!(event.file_use, Some(FileUse::Change));
-        assert_eq!(event.alert, Some(Verdict { policy: "p".into(), action: "Block".into() }));
+        let verdict = Verdict {
+            policy: "p".into(),
+            action: "Block".into(),
+            rule: "file.matchPaths[0]".into(),
+        };
+        assert_eq!(event.alert, Some(verdict));
         assert!(!event.passed() && !event.is_of_host());
         assert_eq!(event.place().name, "shop/web");
     }

@@ -267,6 +267,69 @@ fn the_history_is_filtered_as_what_happens_now() {
 }
 
 #[test]
+fn what_was_kept_is_counted_as_what_happens_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = start();
+    let since = ["--since", "2023-11-14T22:00:00Z", "--json"];
+    let output = server.run(&[&["summary"], &since[..]].concat(), "");
+    assert!(text(&output.stderr).contains("history: on"), "{}", text(&output.stderr));
+    let bounds = HistoryBounds { bytes: 64 << 20, days: 36_500 };
+    server.feed.keep_history(directory.path(), bounds).unwrap();
+    for (policy, seconds) in [("before", 1_600_000_000), ("ledger", 1_700_000_000)] {
+        let mut alert = alert(policy, "teller");
+        alert.event.timestamp = seconds;
+        alert.event.operation = "File".into();
+        alert.event.resource = "/srv/ledger".into();
+        alert.event.data = "lsm=FILE_OPEN".into();
+        alert.event.result = "Permission denied".into();
+        let _ = server.feed.publish_alert(alert);
+    }
+    server.feed.flush();
+    let ask = |command: &str, more: &[&str]| {
+        let output = server.run(&[&[command], &since[..], more].concat(), "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_str::<serde_json::Value>(text(&output.stdout)).unwrap()
+    };
+    let summary = ask("summary", &[]);
+    let denied = &summary["Workloads"][0]["Denied"];
+    assert_eq!((&denied[0]["PolicyName"], &denied[0]["Count"]), (&"ledger".into(), &1.into()));
+    assert_eq!(summary["Events"], 1);
+    let profile = ask("profile", &["--alerts"]);
+    assert_eq!(profile["Profile"]["File"][0]["Resource"], "/srv/ledger", "{profile}");
+    assert_eq!(ask("profile", &[])["Events"], 0, "an alert is no log");
+}
+
+#[test]
+fn files_that_the_agent_has_put_aside_are_shown_with_the_one_it_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("events.json");
+    // As the agent writes them.
+    let line = |policy: &str| serde_json::to_string(&alert(policy, "teller")).unwrap() + "\n";
+    std::fs::write(directory.path().join("events.json.2"), line("first")).unwrap();
+    std::fs::write(directory.path().join("events.json.1"), line("second") + "torn\n").unwrap();
+    std::fs::write(&file, line("third")).unwrap();
+    let server = start();
+    let show = |more: &[&str]| {
+        let file = file.to_str().unwrap();
+        let output = server.run(&[&["logs", "--json", "--file", file], more].concat(), "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let policies = text(&output.stdout)
+            .lines()
+            .map(|line| {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap();
+                event["PolicyName"].as_str().unwrap().to_owned()
+            })
+            .collect::<Vec<_>>();
+        (policies, text(&output.stderr).to_owned())
+    };
+    let (policies, said) = show(&[]);
+    assert_eq!(policies, ["first", "second", "third"]);
+    assert!(said.contains("1 lines are no events") && said.contains("events.json.1:2"), "{said}");
+    assert_eq!(show(&["--policy", "sec"]).0, ["second"]);
+    assert_eq!(show(&["--limit", "2"]).0, ["first", "second"]);
+}
+
+#[test]
 fn policies_go_one_by_one_as_they_are_written() {
     let server = start();
     let output = server.run(&["vm", "policy", "add", "-"], TWO_POLICIES);

@@ -5,11 +5,10 @@ use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use enforce::{Losses, bpf::Rings};
 use feed::{
-    Feed, FeedOptions, HistoryBounds, Level, Rotation, Services,
+    Feed, FeedOptions, Level, Services,
     metrics::{Process, Source},
 };
 use sensor::Capabilities;
-use sinks::Sinks;
 use telemetry::Node;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -23,13 +22,13 @@ use crate::{
     arrivals::{self, Arrivals},
     backend::{self, Chosen},
     comparison::Comparison,
-    config::{Config, OnAgentLoss, Sources, Switch},
+    config::{Config, OnAgentLoss, Sources},
     events::{self, Accounts},
     filesystem::RootFilesystems,
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
-    metrics, probe_file,
+    metrics, outlets, probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
     restriction::{self, Outcome},
@@ -151,18 +150,7 @@ async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Resu
             .unwrap_or_default(),
     };
     let feed = Feed::new(FeedOptions { node: node.clone(), ..FeedOptions::default() });
-    let log_path = config.log_path.parse().unwrap_or_default();
-    let rotation = Rotation {
-        bytes: u64::from(config.log_rotate_megabytes) * 1_000_000,
-        files: config.log_rotate_files,
-    };
-    if let Err(problem) = feed.write_to(&log_path, rotation) {
-        error!("logPath {}: {problem}; events are not written there", config.log_path);
-    }
-
-    keep_history(&config, &feed);
-
-    let sinks = start_sinks(&feed, &config).await;
+    let sinks = outlets::open(&feed, &config).await;
 
     let accounts = Accounts::new(node, enforcer, event_settings(&config), losses);
     let accounts = Arc::new(accounts);
@@ -282,35 +270,6 @@ async fn detach(index: &IndexHandle, feed: &Feed) {
     };
     warn!("{text}");
     feed.publish_message(Level::Warn, text);
-}
-
-/// From here on each event goes to the sinks as well. What people should know of them is a message like others.
-async fn start_sinks(feed: &Feed, config: &Config) -> Sinks {
-    let tell = {
-        let feed = feed.clone();
-        Arc::new(move |text: String| {
-            warn!("{text}");
-            feed.publish_message(Level::Warn, text);
-        })
-    };
-    let sinks = Sinks::new(config.state_dir.join("spool"), tell);
-    sinks.apply(&config.sinks).await;
-    feed.send_to(sinks.clone());
-    sinks
-}
-
-fn keep_history(config: &Config, feed: &Feed) {
-    if config.history == Switch::Off {
-        return;
-    }
-    let directory = config.state_dir.join("history");
-    let bounds = HistoryBounds {
-        bytes: u64::from(config.history_megabytes) * 1_000_000,
-        days: config.history_days,
-    };
-    if let Err(problem) = feed.keep_history(&directory, bounds) {
-        error!("{problem}; events are not kept");
-    }
 }
 
 /// Reloads as often as it is asked to; returns at the signal to end.

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, env, path::PathBuf};
 use clap::{Arg, ArgMatches, Command};
 use serde_json::Value;
 
-use crate::config::{Config, KEYS, Sources};
+use crate::{
+    config::{Config, KEYS, Sources},
+    relay,
+};
 
 /// The flag by which the configuration file is named, and the variable.
 const FILE_FLAG: &str = "config";
@@ -13,6 +16,8 @@ const FILE_VARIABLE: &str = "KUBEARMOR_CFG";
 const FILE_NAME: &str = "kubearmor.yaml";
 /// A short way to write `policyDir`.
 const POLICIES_FLAG: &str = "policies";
+/// What the existing relay calls `gRPC`.
+const RELAY_PORT: &str = "gRPCPort";
 
 pub(crate) fn command() -> Command {
     Command::new("kubearmor")
@@ -26,6 +31,29 @@ pub(crate) fn command() -> Command {
         .subcommand(crate::operator::command())
         .subcommand(crate::operator::snitch_command())
         .subcommand(crate::controller::command())
+        .subcommand(relay())
+}
+
+/// Takes those of the agent's keys that are about serving and keeping events, and a few of its own.
+fn relay() -> Command {
+    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    let mut relay = Command::new("relay")
+        .about("Serve what all agents of a cluster, or of a list, tell at one place")
+        .after_help(
+            "A flag wins over an environment variable (the key in upper case), that over the file, which has no keys \
+             from `agents` on. ENABLE_STDOUT_ALERTS, ENABLE_STDOUT_LOGS and ENABLE_STDOUT_MSGS (true) print events on \
+             standard output as JSON lines.",
+        )
+        .arg(file());
+    for &(key, help) in KEYS.iter().filter(|(key, _)| relay::TAKES.contains(key)) {
+        let arg = key_arg(key, help, &defaults[key]);
+        // As the existing relay spells it.
+        relay = relay.arg(if key == "gRPC" { arg.alias(RELAY_PORT) } else { arg });
+    }
+    for &(key, help) in relay::KEYS {
+        relay = relay.arg(value_arg(key).help(help));
+    }
+    relay
 }
 
 fn detach() -> Command {
@@ -80,24 +108,33 @@ fn agent() -> Command {
                 .help("The same as --policyDir"),
         );
     for &(key, help) in KEYS {
-        let default = match &defaults[key] {
-            Value::String(text) if text.is_empty() => String::new(),
-            Value::Null => String::new(),
-            Value::String(text) => format!(" [default: {text}]"),
-            other => format!(" [default: {other}]"),
-        };
-        let mut arg = Arg::new(key).long(key).help(format!("{help}{default}"));
-        arg = if defaults[key].is_boolean() {
-            arg.num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true")
-                .value_name("true|false")
-        } else {
-            arg.num_args(1).value_name("VALUE").allow_hyphen_values(true)
-        };
-        agent = agent.arg(arg);
+        agent = agent.arg(key_arg(key, help, &defaults[key]));
     }
     agent
+}
+
+fn key_arg(key: &'static str, help: &str, default: &Value) -> Arg {
+    let shown = match default {
+        Value::String(text) if text.is_empty() => String::new(),
+        Value::Null => String::new(),
+        Value::String(text) => format!(" [default: {text}]"),
+        other => format!(" [default: {other}]"),
+    };
+    let arg = if default.is_boolean() {
+        Arg::new(key)
+            .long(key)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("true|false")
+    } else {
+        value_arg(key)
+    };
+    arg.help(format!("{help}{shown}"))
+}
+
+fn value_arg(key: &'static str) -> Arg {
+    Arg::new(key).long(key).num_args(1).value_name("VALUE").allow_hyphen_values(true)
 }
 
 /// Accepts what the existing implementation accepts: `-k8s=false`, and no subcommand at all.
@@ -121,7 +158,8 @@ pub(crate) fn normalize(arguments: impl Iterator<Item = String>) -> Vec<String> 
 }
 
 fn is_key(name: &str) -> bool {
-    name == FILE_FLAG || name == POLICIES_FLAG || KEYS.iter().any(|&(key, _)| key == name)
+    [FILE_FLAG, POLICIES_FLAG, RELAY_PORT].contains(&name)
+        || KEYS.iter().chain(relay::KEYS).any(|&(key, _)| key == name)
 }
 
 /// What the command line and the environment say.
@@ -142,6 +180,16 @@ pub(crate) fn sources(
         .or(environment.get(FILE_VARIABLE).filter(|path| !path.is_empty()))
         .map(PathBuf::from);
     Sources { file: named.or_else(beside_the_program), environment, flags }
+}
+
+/// The relay's own keys: from flags, else from the environment.
+pub(crate) fn relay_keys(
+    matches: &ArgMatches,
+    environment: impl Iterator<Item = (String, String)>,
+) -> BTreeMap<&'static str, String> {
+    let environment: BTreeMap<String, String> = environment.collect();
+    let value = |key: &str| given(matches, key).or(environment.get(&key.to_ascii_uppercase()));
+    relay::KEYS.iter().filter_map(|&(key, _)| Some((key, value(key)?.clone()))).collect()
 }
 
 /// `None` as well for a flag that the subcommand does not have.
@@ -204,6 +252,21 @@ mod tests {
         let matches = command().try_get_matches_from(arguments).unwrap();
         let given = sources(matches.subcommand_matches("detach").unwrap(), std::iter::empty());
         assert_eq!((&*given.flags["bpfFsPath"], &*given.flags["runDir"]), ("/b", "/r"));
+    }
+
+    #[test]
+    fn the_relay_takes_the_flags_of_the_existing_one_and_its_own() {
+        let arguments = ["kubearmor", "relay", "-gRPCPort=7", "-tlsEnabled", "--agents", "a:1"];
+        let arguments = normalize(arguments.into_iter().map(str::to_owned));
+        let matches = command().try_get_matches_from(arguments).unwrap();
+        let matches = matches.subcommand_matches("relay").unwrap();
+        let flags = sources(matches, std::iter::empty()).flags;
+        assert_eq!((&*flags["gRPC"], &*flags["tlsEnabled"]), ("7", "true"));
+        let environment = [("AGENTS", "b:2"), ("AGENTPORT", "9")];
+        let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let keys = relay_keys(matches, environment.into_iter());
+        assert_eq!((&*keys["agents"], &*keys["agentPort"]), ("a:1", "9"));
+        assert!(command().try_get_matches_from(["kubearmor", "relay", "--lsm", "bpf"]).is_err());
     }
 
     #[test]

@@ -19,8 +19,10 @@ mod index;
 mod instance;
 mod metrics;
 mod operator;
+mod outlets;
 mod probe_file;
 mod processes;
+mod relay;
 mod reload;
 mod restore;
 mod restriction;
@@ -48,6 +50,10 @@ fn main() -> ExitCode {
         Some(("hook", matches)) => hook::run(&sources(matches)).map(|()| End::Ordered),
         Some(("operator", matches)) => operator::run(matches).map(|()| End::Ordered),
         Some(("snitch", matches)) => operator::run_snitch(matches).map(|()| End::Ordered),
+        Some(("relay", matches)) => {
+            let keys = command_line::relay_keys(matches, std::env::vars());
+            relay::run(&sources(matches), &keys).map(|()| End::Ordered)
+        }
         Some(("detach", matches)) => detach::run(&sources(matches)).map(|()| End::Ordered),
         Some(("controller", matches)) => controller::run(matches).map(|()| End::Ordered),
         _ => Ok(End::Ordered),

@@ -210,7 +210,7 @@ fn tell_changes<T, E: Display>(opened: Result<T, E>, complaint: &mut String) -> 
         Err(problem) => {
             let problem = problem.to_string();
             if problem != *complaint {
-                error!("{problem}\nstored policies are enforced meanwhile; trying again");
+                error!("{problem}\ntrying again; all else goes on meanwhile");
             }
             *complaint = problem;
             None

@@ -11,8 +11,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub use self::address::Address;
 use self::connector::Connector;
+pub use self::{address::Address, connector::Opener};
 use crate::{
     Beginning, CertificateError, ClientIdentity, PolicyAnswer, PolicyStatus, Position,
     proto::{
@@ -67,7 +67,8 @@ pub struct Client {
 impl Client {
     /// Connects without TLS. `:PORT` is a port of this machine, `unix:PATH` a socket.
     pub async fn connect(address: &str) -> Result<Self, ClientError> {
-        Self::over(address.parse()?, None).await
+        let address: Address = address.parse()?;
+        Self::over(address.to_string(), Connector::to(address)).await
     }
 
     /// Connects with TLS, showing a certificate and expecting one of the same authority.
@@ -75,22 +76,47 @@ impl Client {
         address: &str,
         identity: &ClientIdentity,
     ) -> Result<Self, ClientError> {
-        Self::over(address.parse()?, Some(identity)).await
+        let address: Address = address.parse()?;
+        let Address::Host { host, .. } = &address else {
+            // The socket needs no TLS: the kernel tells who is there.
+            return Self::over(address.to_string(), Connector::to(address)).await;
+        };
+        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self::over(address.to_string(), Connector::to(address).secure(identity, &name)?).await
     }
 
-    async fn over(
-        address: Address,
-        identity: Option<&ClientIdentity>,
+    /// [`Self::connect_secure`], where the server proves to be `name` whatever its address is.
+    pub async fn connect_secure_as(
+        address: &str,
+        identity: &ClientIdentity,
+        name: &str,
     ) -> Result<Self, ClientError> {
-        let shown = address.to_string();
-        let wrong = || ClientError::Address(shown.clone());
-        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority()))
-            .map_err(|_| wrong())?
+        let address: Address = address.parse()?;
+        Self::over(address.to_string(), Connector::to(address).secure(identity, name)?).await
+    }
+
+    /// Connects over what `opener` opens, the first time and after each loss; with an identity by TLS, where the server
+    /// proves to be the name beside it. `shown` is what it is called.
+    pub async fn connect_through(
+        shown: &str,
+        opener: Opener,
+        identity: Option<(&ClientIdentity, &str)>,
+    ) -> Result<Self, ClientError> {
+        let connector = Connector::through(opener);
+        let connector = match identity {
+            Some((identity, name)) => connector.secure(identity, name)?,
+            None => connector,
+        };
+        Self::over(shown.to_owned(), connector).await
+    }
+
+    async fn over(shown: String, connector: Connector) -> Result<Self, ClientError> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", connector.authority()))
+            .map_err(|_| ClientError::Address(shown.clone()))?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_while_idle(true);
-        let secure = identity.is_some();
-        let connector = Connector::new(address, identity.cloned()).ok_or_else(wrong)?;
+        let secure = connector.is_secure();
         let connected = endpoint.connect_with_connector(connector.service()).await;
         let channel = connected.map_err(|source| match mistrust(&source) {
             Some(problem) => ClientError::Trust { address: shown.clone(), problem },

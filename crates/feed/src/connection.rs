@@ -54,7 +54,7 @@ impl From<LocalSocket> for Listener {
 }
 
 /// Bytes both ways, over whatever transport.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 

@@ -21,7 +21,7 @@ use telemetry::{Alert, Delivery, Log};
 
 use self::rotated::RotatedFile;
 pub use self::rotated::Rotation;
-use crate::{metrics::SinkCounts, seldom::Seldom};
+use crate::{Relayed, metrics::SinkCounts, seldom::Seldom};
 
 /// Bytes that are written at once while more is waiting.
 const AT_ONCE: usize = 64 << 10;
@@ -55,6 +55,8 @@ impl FromStr for LogPath {
 pub(crate) enum Line {
     Alert(Box<Alert>),
     Log(Box<Log>),
+    /// With the names that clients of gRPC know.
+    Relayed(Relayed),
 }
 
 enum Order {

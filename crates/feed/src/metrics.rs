@@ -125,7 +125,7 @@ impl Families {
         self.0.entry(name).or_insert_with(|| Family { name, help, kind, samples: String::new() })
     }
 
-    /// Families without samples are left out.
+    /// The page. Families without samples are left out.
     pub fn into_text(self) -> String {
         let mut text = String::new();
         for Family { name, help, kind, samples } in self.0.into_values() {

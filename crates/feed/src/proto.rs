@@ -169,7 +169,11 @@ impl Item for feeder::Alert {
     }
 
     fn whose(&self) -> &str {
-        &self.container_id
+        if self.container_id.is_empty() { &self.host_name } else { &self.container_id }
+    }
+
+    fn node(&self) -> &str {
+        &self.host_name
     }
 }
 
@@ -179,7 +183,11 @@ impl Item for feeder::Log {
     }
 
     fn whose(&self) -> &str {
-        &self.container_id
+        if self.container_id.is_empty() { &self.host_name } else { &self.container_id }
+    }
+
+    fn node(&self) -> &str {
+        &self.host_name
     }
 }
 
@@ -187,8 +195,12 @@ impl Item for feeder::Message {
     /// Nobody asks for these again.
     fn number(&mut self, _: u64) {}
 
-    fn whose(&self) -> &'static str {
-        ""
+    fn whose(&self) -> &str {
+        &self.host_name
+    }
+
+    fn node(&self) -> &str {
+        &self.host_name
     }
 }
 

@@ -35,11 +35,19 @@ pub struct FeedOptions {
     pub queue: usize,
     /// What is kept of alerts, and of logs, for clients that come back.
     pub keep: Keep,
+    /// What others tell is passed on as well: no node may take the place of another in a client's queue.
+    pub many_nodes: bool,
 }
 
 impl Default for FeedOptions {
     fn default() -> Self {
-        Self { node: Node::default(), host_ip: String::new(), queue: QUEUE, keep: KEEP }
+        Self {
+            node: Node::default(),
+            host_ip: String::new(),
+            queue: QUEUE,
+            keep: KEEP,
+            many_nodes: false,
+        }
     }
 }
 
@@ -81,11 +89,12 @@ pub(crate) struct Channels {
 
 impl Feed {
     pub fn new(options: FeedOptions) -> Self {
+        let FeedOptions { queue, keep, many_nodes, .. } = options;
         Self(Arc::new(Channels {
             epoch: epoch(),
-            alerts: Listeners::new("alerts", options.queue, options.keep),
-            logs: Listeners::new("logs", options.queue, options.keep),
-            messages: Listeners::new("messages", options.queue, Keep::NOTHING),
+            alerts: Listeners::new("alerts", queue, keep, many_nodes),
+            logs: Listeners::new("logs", queue, keep, many_nodes),
+            messages: Listeners::new("messages", queue, Keep::NOTHING, many_nodes),
             lines: OnceLock::new(),
             history: OnceLock::new(),
             sinks: OnceLock::new(),
@@ -204,12 +213,20 @@ impl Feed {
         &self.0
     }
 
-    fn line(&self, line: impl FnOnce() -> Line) -> Delivery {
+    pub(crate) fn line(&self, line: impl FnOnce() -> Line) -> Delivery {
         self.0.lines.get().map_or(Delivery::Complete, |writer| writer.write(line()))
     }
 
-    fn keep(&self, event: impl FnOnce() -> Event) -> Delivery {
+    pub(crate) fn keep(&self, event: impl FnOnce() -> Event) -> Delivery {
         self.0.history.get().map_or(Delivery::Complete, |keeper| keeper.keep(event()))
+    }
+
+    pub(crate) fn writes_lines(&self) -> bool {
+        self.0.lines.get().is_some()
+    }
+
+    pub(crate) fn has_sink_for(&self, stream: Stream) -> bool {
+        self.0.sinks.get().is_some_and(|sinks| sinks.want(stream))
     }
 
     pub(crate) fn history(&self) -> Option<&Keeper> {
@@ -217,7 +234,7 @@ impl Feed {
     }
 
     /// Complete if every sink that wants it has it in its queue. What is dropped later is in the sink's own account.
-    fn sink(&self, stream: Stream, event: &impl Serialize) -> Delivery {
+    pub(crate) fn sink(&self, stream: Stream, event: &impl Serialize) -> Delivery {
         let Some(sinks) = self.0.sinks.get().filter(|sinks| sinks.want(stream)) else {
             return Delivery::Complete;
         };
@@ -228,7 +245,7 @@ impl Feed {
         }
     }
 
-    fn settle(&self, published: Published, others: [Delivery; 3]) -> Delivery {
+    pub(crate) fn settle(&self, published: Published, others: [Delivery; 3]) -> Delivery {
         for notice in published.notices {
             self.publish_message(Level::Warn, notice);
         }

@@ -26,43 +26,82 @@ pub(crate) trait Item: Clone + prost::Message {
     /// Writes its number into it, for clients that ask for numbers.
     fn number(&mut self, sequence: u64);
 
-    /// The container that it is about; empty: none.
+    /// The container that it is about, or the node if it is about none.
     fn whose(&self) -> &str;
+
+    /// The name of the node that it comes from.
+    fn node(&self) -> &str;
 }
 
 /// While more than half of a queue is taken, no workload has more of it than this part: a flood in one container costs no
 /// other an item.
 const SHARE_OF_QUEUE: usize = 128;
+/// While more than three quarters are taken, no node has more of it than this part, where items of several nodes come together.
+const SHARE_OF_NODE: usize = 32;
 
-/// How many items of each workload wait in one queue.
+/// How many items of each workload, and of each node, wait in one queue.
+struct Shares(Mutex<Counts>);
+
 #[derive(Default)]
-struct Shares(Mutex<HashMap<String, usize>>);
+struct Counts {
+    workloads: HashMap<String, usize>,
+    /// `None`: all items are of one node.
+    nodes: Option<HashMap<String, usize>>,
+}
 
 impl Shares {
-    fn of(&self, workload: &str) -> usize {
-        self.counts().get(workload).copied().unwrap_or_default()
+    fn new(many_nodes: bool) -> Self {
+        let nodes = many_nodes.then(HashMap::new);
+        Self(Mutex::new(Counts { nodes, ..Counts::default() }))
     }
 
-    fn enter(&self, workload: &str) {
+    /// Whether the item's workload or node has all that it may have of a queue of `size`, of which so much is free.
+    fn are_used_up<T: Item>(&self, item: &T, free: usize, size: usize) -> bool {
+        if free >= size / 2 {
+            return false;
+        }
+        let counts = self.counts();
+        let of =
+            |counts: &HashMap<String, usize>, key| counts.get(key).copied().unwrap_or_default();
+        let node = counts.nodes.as_ref().filter(|_| free < size / 4);
+        of(&counts.workloads, item.whose()) >= (size / SHARE_OF_QUEUE).max(1)
+            || node.is_some_and(|nodes| of(nodes, item.node()) >= (size / SHARE_OF_NODE).max(1))
+    }
+
+    fn enter<T: Item>(&self, item: &T) {
         let mut counts = self.counts();
-        if let Some(count) = counts.get_mut(workload) {
-            *count += 1;
-        } else {
-            counts.insert(workload.to_owned(), 1);
+        enter(&mut counts.workloads, item.whose());
+        if let Some(nodes) = &mut counts.nodes {
+            enter(nodes, item.node());
         }
     }
 
-    fn leave(&self, workload: &str) {
+    fn leave<T: Item>(&self, item: &T) {
         let mut counts = self.counts();
-        match counts.get_mut(workload) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) => drop(counts.remove(workload)),
-            None => {}
+        leave(&mut counts.workloads, item.whose());
+        if let Some(nodes) = &mut counts.nodes {
+            leave(nodes, item.node());
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn enter(counts: &mut HashMap<String, usize>, key: &str) {
+    if let Some(count) = counts.get_mut(key) {
+        *count += 1;
+    } else {
+        counts.insert(key.to_owned(), 1);
+    }
+}
+
+fn leave(counts: &mut HashMap<String, usize>, key: &str) {
+    match counts.get_mut(key) {
+        Some(count) if *count > 1 => *count -= 1,
+        Some(_) => drop(counts.remove(key)),
+        None => {}
     }
 }
 
@@ -91,7 +130,7 @@ impl<T> Watch<T> {
     /// A stream that ends at once, which is the answer to a filter that wants nothing of this kind.
     pub(crate) fn nothing() -> Self {
         let queue = mpsc::channel(1).1;
-        let shares = Arc::default();
+        let shares = Arc::new(Shares::new(false));
         Self { backlog: VecDeque::new(), queue, shares, numbers: false, waiting: Arc::default() }
     }
 }
@@ -105,7 +144,7 @@ impl<T: Item> Stream for Watch<T> {
         } else {
             let next = ready!(self.queue.poll_recv(context));
             if let Some((_, item)) = &next {
-                self.shares.leave(item.whose());
+                self.shares.leave(&**item);
             }
             next
         };
@@ -135,6 +174,7 @@ pub(crate) struct Listeners<T> {
     /// As notices call what is queued: `alerts`.
     what: &'static str,
     capacity: usize,
+    many_nodes: bool,
     /// `None` once closed.
     open: Mutex<Option<Open<T>>>,
     dropped: AtomicU64,
@@ -176,10 +216,11 @@ pub(crate) struct Published {
 }
 
 impl<T: Item> Listeners<T> {
-    pub(crate) fn new(what: &'static str, capacity: usize, keep: Keep) -> Self {
+    pub(crate) fn new(what: &'static str, capacity: usize, keep: Keep, many_nodes: bool) -> Self {
         Self {
             what,
             capacity: capacity.max(1),
+            many_nodes,
             open: Mutex::new(Some(Open { list: Vec::new(), kept: Kept::new(keep) })),
             dropped: AtomicU64::new(0),
             waiting: Arc::default(),
@@ -198,7 +239,7 @@ impl<T: Item> Listeners<T> {
 
     fn join(&self, peer: String, numbers: bool, seen: Option<u64>) -> (Watch<T>, Beginning) {
         let (queue, watch) = mpsc::channel(self.capacity);
-        let shares: Arc<Shares> = Arc::default();
+        let shares = Arc::new(Shares::new(self.many_nodes));
         let (mut backlog, mut beginning) = (VecDeque::new(), Beginning { behind: 0, missed: 0 });
         // At once: what is published meanwhile is in the one or the other.
         if let Some(open) = &mut *self.lock() {
@@ -291,14 +332,13 @@ enum Refused {
 impl<T: Item> Listener<T> {
     fn offer(&self, sequence: u64, item: &Arc<T>) -> Result<(), Refused> {
         let (free, size) = (self.queue.capacity(), self.queue.max_capacity());
-        let whose = item.whose();
-        if free < size / 2 && self.shares.of(whose) >= (size / SHARE_OF_QUEUE).max(1) {
+        if self.shares.are_used_up(&**item, free, size) {
             return if self.queue.is_closed() { Err(Refused::Left) } else { Err(Refused::NoRoom) };
         }
         // Before it is sent: who reads it gives its place back.
-        self.shares.enter(whose);
+        self.shares.enter(&**item);
         self.queue.try_send((sequence, Arc::clone(item))).map_err(|refused| {
-            self.shares.leave(whose);
+            self.shares.leave(&**item);
             match refused {
                 TrySendError::Closed(_) => Refused::Left,
                 TrySendError::Full(_) => Refused::NoRoom,
@@ -329,7 +369,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_back_gets_what_was_kept_before_what_comes() {
-        let listeners = Listeners::new("logs", 8, KEEP);
+        let listeners = Listeners::new("logs", 8, KEEP, false);
         for number in 1..=5 {
             let _ = listeners.publish(log(number));
         }
@@ -350,7 +390,7 @@ mod tests {
 
     #[test]
     fn numbers_are_for_those_who_ask() {
-        let listeners = Listeners::new("logs", 8, KEEP);
+        let listeners = Listeners::new("logs", 8, KEEP, false);
         let mut watch = listeners.watch("peer".into());
         let _ = listeners.publish(log(1));
         assert_eq!(next_item(&mut watch), Some(log(1)));
@@ -358,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_counts_and_tells() {
-        let listeners = Listeners::new("alerts", 2, KEEP);
+        let listeners = Listeners::new("alerts", 2, KEEP, false);
         let mut watch = listeners.watch("peer".into());
         assert_eq!(listeners.publish(log(1)).delivery, Delivery::Complete);
         assert_eq!(listeners.publish(log(2)).delivery, Delivery::Complete);
@@ -377,7 +417,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_workload_leaves_room_for_others() {
         let of = |container: &str| Log { container_id: container.into(), ..Log::default() };
-        let listeners = Listeners::new("logs", 8, KEEP);
+        let listeners = Listeners::new("logs", 8, KEEP, false);
         let mut watch = listeners.watch("peer".into());
         for _ in 0..20 {
             let _ = listeners.publish(of("noisy"));
@@ -394,8 +434,32 @@ mod tests {
         for _ in 0..7 {
             next_item(&mut watch).unwrap();
         }
-        assert!(watch.shares.counts().is_empty());
+        assert!(watch.shares.counts().workloads.is_empty());
         assert_eq!(listeners.publish(of("noisy")).delivery, Delivery::Complete);
+    }
+
+    /// With a workload for each item, so that shares of workloads stop nothing.
+    #[test]
+    fn a_flood_of_one_node_leaves_room_for_others() {
+        let of = |node: &str, number: usize| Log {
+            host_name: node.into(),
+            container_id: format!("{node}-{number}"),
+            ..Log::default()
+        };
+        let listeners = Listeners::new("logs", 64, KEEP, true);
+        let mut watch = listeners.watch("peer".into());
+        for number in 0..200 {
+            let _ = listeners.publish(of("noisy", number));
+        }
+        assert_eq!((listeners.waiting(), listeners.dropped()), (49, 151));
+        for number in 0..2 {
+            assert_eq!(listeners.publish(of("quiet", number)).delivery, Delivery::Complete);
+        }
+        assert_eq!(listeners.publish(of("quiet", 2)).delivery, Delivery::Incomplete);
+        for _ in 0..51 {
+            next_item(&mut watch).unwrap();
+        }
+        assert!(watch.shares.counts().nodes.as_ref().unwrap().is_empty());
     }
 
     /// What a client reads without waiting; `None` at the stream's end.
@@ -413,7 +477,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_left_is_no_loss() {
-        let listeners = Listeners::new("alerts", 1, KEEP);
+        let listeners = Listeners::new("alerts", 1, KEEP, false);
         drop(listeners.watch("peer".into()));
         assert_eq!(listeners.publish(log(1)).delivery, Delivery::Complete);
         assert_eq!(listeners.dropped(), 0);
@@ -421,7 +485,7 @@ mod tests {
 
     #[test]
     fn after_closing_a_stream_is_at_its_end() {
-        let listeners = Listeners::<Log>::new("alerts", 1, KEEP);
+        let listeners = Listeners::<Log>::new("alerts", 1, KEEP, false);
         listeners.close();
         assert_eq!(next(&mut listeners.watch("peer".into())), None);
         assert_eq!(listeners.publish(log(1)).delivery, Delivery::Incomplete, "nobody will have it");

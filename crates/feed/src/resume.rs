@@ -18,6 +18,8 @@ const RESUME: &str = "kubearmor-resume";
 const BEGIN: &str = "kubearmor-begin";
 const MISSED: &str = "kubearmor-missed";
 const NEW: &str = "new";
+/// The name of no run.
+const NO_EPOCH: &str = "0";
 
 /// A client has all items of a run of the agent up to this one, or knows that it missed them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,11 @@ pub struct Beginning {
 }
 
 impl Position {
+    /// Before all that any run has told.
+    pub fn before_all() -> Self {
+        Self { epoch: NO_EPOCH.to_owned(), sequence: 0 }
+    }
+
     /// Goes on to the item of this number; returns how many were left out before it.
     pub fn advance(&mut self, sequence: u64) -> u64 {
         let missed = sequence.saturating_sub(self.sequence.saturating_add(1));
@@ -112,7 +119,7 @@ pub(crate) fn answered(metadata: &MetadataMap, asked: Option<&Position>) -> Begi
     let position = text(BEGIN).and_then(|text| text.parse::<Position>().ok());
     let missed = text(MISSED).and_then(|text| text.parse().ok()).unwrap_or_default();
     let restarted = match (asked, &position) {
-        (Some(asked), Some(position)) => asked.epoch != position.epoch,
+        (Some(asked), Some(position)) => asked.epoch != NO_EPOCH && asked.epoch != position.epoch,
         _ => false,
     };
     Beginning { position, missed, restarted }

@@ -141,6 +141,19 @@ async fn without_tls_a_server_with_tls_is_not_heard() {
 }
 
 #[tokio::test]
+async fn certificates_may_come_from_elsewhere_than_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let (feed, address) = secure(&certificates(directory.path(), Provider::SelfMade)).await;
+    let read = |name: &str| fs::read(directory.path().join(name)).unwrap();
+    let origin = Path::new("secret");
+    let (authority, certificate, key) = (read("ca.crt"), read("client.crt"), read("client.key"));
+    let identity = ClientIdentity::from_pem(origin, &authority, &certificate, &key).unwrap();
+    reads_alerts(&trusted(&address, &identity).await.unwrap(), &feed).await;
+    let error = ClientIdentity::from_pem(origin, &authority, b"", &key).err().unwrap();
+    assert!(error.to_string().starts_with("secret/client.crt: "), "{error}");
+}
+
+#[tokio::test]
 async fn another_authority_is_trusted_by_neither_side() {
     let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let certificates_here = certificates(directory.path(), Provider::SelfMade);

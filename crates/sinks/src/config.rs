@@ -16,7 +16,7 @@ pub(crate) use self::kinds::{Facility, Otlp, Webhook};
 pub use self::{environment::from_environment, keys::Stream};
 pub(crate) use self::{
     keys::{Auth, Batch, Filter, QueueLimits, Retry, SpoolLimits, Tls},
-    kinds::{Endpoint, Kafka, Kind, Search, Splunk, Syslog, WebhookFormat},
+    kinds::{Endpoint, Kafka, Kind, SaslMechanism, Search, Splunk, Syslog, WebhookFormat},
 };
 
 /// Longer names make unwieldy directories.

@@ -2,6 +2,7 @@
 
 pub(crate) mod kafka;
 pub(crate) mod otlp;
+pub(crate) mod scram;
 pub(crate) mod search;
 pub(crate) mod splunk;
 pub(crate) mod syslog;

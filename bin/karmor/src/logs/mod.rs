@@ -1,6 +1,7 @@
-//! `karmor logs`: watches the streams or asks the history, filters, prints.
+//! `karmor logs`: watches the streams, asks the history or reads files, filters, prints.
 
 mod destination;
+mod file;
 mod filter;
 mod follow;
 mod past;
@@ -13,13 +14,15 @@ use feed::proto::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 pub(crate) use destination::Destination;
-pub(crate) use past::Moment;
 
 use self::{
     destination::Output,
     follow::{Followed, What},
 };
-use crate::command::{Filter, Format, LogOptions};
+use crate::{
+    command::{Filter, Format, LogOptions},
+    endpoint::aloud,
+};
 
 /// Events that wait to be printed; then the streams wait.
 const QUEUE: usize = 256;
@@ -31,9 +34,12 @@ enum Event {
 }
 
 pub(crate) async fn run(options: &LogOptions) -> anyhow::Result<()> {
-    let client = options.agent.connect().await?;
     let mut printer =
         Printer { options, output: options.log_path.open()?, messages: options.msg_path.open()? };
+    if !options.file.is_empty() {
+        return file::show(options, &mut printer);
+    }
+    let client = options.agent.connect_for_events(aloud).await?;
     if options.since.is_some() || options.until.is_some() {
         return past::show(&client, options, &mut printer).await;
     }

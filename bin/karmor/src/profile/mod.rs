@@ -17,7 +17,7 @@ use self::{
 use crate::{
     command::Agent,
     event::Event,
-    source::{Ended, Live, Source, Streams, Until, watch},
+    source::{Ended, Kept, Live, Moment, Source, Streams, Until, watch},
     table,
     terminal::{self, Palette, shown},
 };
@@ -32,6 +32,9 @@ pub(crate) struct Options {
     agent: Agent,
     #[command(flatten)]
     only: Only,
+    /// Count what the agent has kept since then, such as 30m, 1h, 2d or 2026-11-30T20:00:00Z, in place of what happens now
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
     /// Also count what raised an alert
     #[arg(long)]
     alerts: bool,
@@ -76,6 +79,14 @@ impl Only {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let streams = if options.alerts { Streams::AlertsAndLogs } else { Streams::Logs };
     let grouping = if options.resources { Grouping::Apart } else { Grouping::Together };
+    let mut profile = Profile::default();
+    if let Some(since) = options.since {
+        let mut source = Kept::since(&options.agent, since, streams).await?;
+        eprintln!("asking {} for what it has kept", source.address());
+        let ended = count(options, &mut source, &mut profile).await?;
+        source.finish()?;
+        return print(options, &profile, grouping, &ended);
+    }
     let mut source = Live::connect(&options.agent, streams).await?;
     let address = source.address().to_owned();
     if terminal::is_there() && !options.json {
@@ -84,14 +95,22 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         return save(options, &view.profile, view.grouping);
     }
     eprintln!("watching {address}; ^C ends it");
-    let mut profile = Profile::default();
     let ended = count(options, &mut source, &mut profile).await?;
+    print(options, &profile, grouping, &ended)
+}
+
+fn print(
+    options: &Options,
+    profile: &Profile,
+    grouping: Grouping,
+    ended: &Ended,
+) -> anyhow::Result<()> {
     if options.json {
-        writeln!(io::stdout(), "{:#}", document(&profile, grouping, &ended))?;
+        writeln!(io::stdout(), "{:#}", document(profile, grouping, ended))?;
     } else {
-        text(&profile, grouping, &mut anstream::AutoStream::auto(io::stdout()))?;
+        text(profile, grouping, &mut anstream::AutoStream::auto(io::stdout()))?;
     }
-    save(options, &profile, grouping)
+    save(options, profile, grouping)
 }
 
 async fn count(

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::Value;
 use tokio::task::consume_budget;
 
 use super::{News, Source};
@@ -14,6 +15,12 @@ use crate::{event::Event, failure::Advised};
 
 /// A longer line is no event. It is passed over without being kept.
 const LONGEST: u64 = 1 << 20;
+
+/// More files than these are put aside by nobody.
+const MOST_OLDER: u32 = 10_000;
+
+/// A line, or the place of one that is no JSON.
+pub(crate) type Line = Result<Value, String>;
 
 /// Files one after the other.
 pub(crate) struct Lines {
@@ -29,9 +36,9 @@ struct Open {
 }
 
 impl Lines {
-    /// `-` is standard input.
-    pub(crate) fn of(files: Vec<PathBuf>) -> Self {
-        Self { files: files.into_iter(), open: None, failure: None }
+    /// `-` is standard input. What was put aside of a file, as FILE.1, FILE.2 and so on, is read before it.
+    pub(crate) fn of(files: &[PathBuf]) -> Self {
+        Self { files: with_older(files).into_iter(), open: None, failure: None }
     }
 
     /// Why the end came before the end of the files.
@@ -39,7 +46,8 @@ impl Lines {
         self.failure.map_or(Ok(()), Err)
     }
 
-    fn step(&mut self) -> anyhow::Result<Option<News>> {
+    /// The next line that is not empty; `None` at the end of all files.
+    pub(crate) fn step(&mut self) -> anyhow::Result<Option<Line>> {
         loop {
             if self.open.is_none() {
                 let Some(path) = self.files.next() else { return Ok(None) };
@@ -47,7 +55,7 @@ impl Lines {
             }
             let Some(open) = &mut self.open else { continue };
             match open.next()? {
-                Some(news) => return Ok(Some(news)),
+                Some(line) => return Ok(Some(line)),
                 None => self.open = None,
             }
         }
@@ -58,9 +66,16 @@ impl Source for Lines {
     async fn next(&mut self) -> Option<News> {
         // A long file must not keep signals and the clock from being heard.
         consume_budget().await;
-        self.step().unwrap_or_else(|error| {
+        let line = self.step().unwrap_or_else(|error| {
             self.failure = Some(error);
             None
+        })?;
+        Some(match line {
+            Ok(value) => Event::read(&value).map_or_else(
+                || News::Unreadable("a line that is no event".to_owned()),
+                |event| News::Event(Box::new(event)),
+            ),
+            Err(place) => News::Unreadable(place),
         })
     }
 }
@@ -80,7 +95,7 @@ impl Open {
     }
 
     /// The next line that is not empty.
-    fn next(&mut self) -> anyhow::Result<Option<News>> {
+    fn next(&mut self) -> anyhow::Result<Option<Line>> {
         loop {
             let mut line = Vec::new();
             let read = self.input.by_ref().take(LONGEST).read_until(b'\n', &mut line);
@@ -90,22 +105,39 @@ impl Open {
             self.line += 1;
             if line.len() as u64 == LONGEST && line.last() != Some(&b'\n') {
                 self.input.skip_until(b'\n')?;
-                return Ok(Some(self.unreadable()));
+                return Ok(Some(Err(self.place())));
             }
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let event = serde_json::from_slice(&line).ok().and_then(|value| Event::read(&value));
-            return Ok(Some(match event {
-                Some(event) => News::Event(Box::new(event)),
-                None => self.unreadable(),
-            }));
+            let value = serde_json::from_slice(&line).ok().filter(Value::is_object);
+            return Ok(Some(value.ok_or_else(|| self.place())));
         }
     }
 
-    fn unreadable(&self) -> News {
-        News::Unreadable(format!("{}:{}", self.name, self.line))
+    fn place(&self) -> String {
+        format!("{}:{}", self.name, self.line)
     }
+}
+
+/// Each file behind those that the agent has put aside of it, the oldest first. None is named twice.
+fn with_older(files: &[PathBuf]) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for file in files {
+        let put_aside = |number: u32| {
+            let mut name = file.clone().into_os_string();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        let older: Vec<PathBuf> =
+            (1..=MOST_OLDER).map(put_aside).take_while(|path| path.exists()).collect();
+        for path in older.into_iter().rev().chain([file.clone()]) {
+            if !all.contains(&path) && (path == *file || !files.contains(&path)) {
+                all.push(path);
+            }
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -132,7 +164,7 @@ mod tests {
         let long =
             format!("{{\"Resource\":\"{}\"}}\n{{\"Resource\":\"c\"}}\n", "x".repeat(1 << 20));
         std::fs::write(&two, long).unwrap();
-        let mut lines = Lines::of(vec![one.clone(), two.clone()]);
+        let mut lines = Lines::of(&[one.clone(), two.clone()]);
         let (one, two) = (one.display(), two.display());
         let expected = [
             "a".into(),
@@ -148,8 +180,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_not_there_is_named() {
-        let mut lines = Lines::of(vec!["/nowhere/log".into()]);
+        let mut lines = Lines::of(&["/nowhere/log".into()]);
         assert!(all(&mut lines).await.is_empty());
         assert!(lines.finish().unwrap_err().to_string().contains("/nowhere/log"));
+    }
+
+    #[tokio::test]
+    async fn what_was_put_aside_of_a_file_comes_before_it_and_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("events");
+        let aside = |number: u32| directory.path().join(format!("events.{number}"));
+        // A gap ends them: what is behind it is of somebody else.
+        for (path, name) in
+            [(file.clone(), "new"), (aside(1), "old"), (aside(2), "oldest"), (aside(4), "other")]
+        {
+            std::fs::write(path, format!("{{\"Resource\":\"{name}\"}}\n")).unwrap();
+        }
+        assert_eq!(
+            all(&mut Lines::of(std::slice::from_ref(&file))).await,
+            ["oldest", "old", "new"]
+        );
+        let named = [aside(1), file];
+        assert_eq!(all(&mut Lines::of(&named)).await, ["old", "oldest", "new"]);
     }
 }

@@ -10,7 +10,11 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 
 use super::{News, Source};
-use crate::{command::Agent, event::Event};
+use crate::{
+    command::Agent,
+    endpoint::{aloud, in_silence},
+    event::Event,
+};
 
 /// Events that wait to be counted. Behind that the agent's own queue fills up, and the agent counts what it drops.
 const QUEUE: usize = 1024;
@@ -24,7 +28,8 @@ pub(crate) enum Streams {
     AlertsAndLogs,
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<serde_json::Value, Status>> + Send>>;
+/// `None`: what is no event.
+type Events = Pin<Box<dyn Stream<Item = Result<Option<Event>, Status>> + Send>>;
 
 /// A connection that comes back.
 pub(crate) struct Live {
@@ -35,7 +40,7 @@ pub(crate) struct Live {
 impl Live {
     /// Fails if there is no agent at the beginning.
     pub(crate) async fn connect(agent: &Agent, streams: Streams) -> anyhow::Result<Self> {
-        let (events, address) = open(agent, streams).await?;
+        let (events, address) = open(agent, streams, aloud).await?;
         let (sender, news) = channel(QUEUE);
         tokio::spawn(follow(agent.clone(), streams, events, sender));
         Ok(Self { news, address })
@@ -52,13 +57,14 @@ impl Source for Live {
     }
 }
 
-async fn open(agent: &Agent, streams: Streams) -> anyhow::Result<(Events, String)> {
-    let client = agent.connect().await?;
-    let logs = client.logs("all").await?.map(|item| item.map(|log| json(&log)));
+async fn open(agent: &Agent, streams: Streams, say: fn(&str)) -> anyhow::Result<(Events, String)> {
+    let client = agent.connect_for_events(say).await?;
+    let logs = client.logs("all").await?.map(|item| item.map(|log| Event::of_log(&log)));
     let events: Events = match streams {
         Streams::Logs => Box::pin(logs),
         Streams::AlertsAndLogs => {
-            let alerts = client.alerts("all").await?.map(|item| item.map(|alert| json(&alert)));
+            let alerts =
+                client.alerts("all").await?.map(|item| item.map(|alert| Event::of_alert(&alert)));
             // An end of either is an end of both: neither is to be missed in silence.
             let ended = || Err(Status::unavailable("the agent has ended the stream"));
             let alerts = alerts.chain(tokio_stream::once(ended()));
@@ -67,11 +73,6 @@ async fn open(agent: &Agent, streams: Streams) -> anyhow::Result<(Events, String
         }
     };
     Ok((events, client.address().to_owned()))
-}
-
-/// What cannot be written as JSON does not occur; it would be counted as unreadable.
-fn json(event: &impl serde::Serialize) -> serde_json::Value {
-    serde_json::to_value(event).unwrap_or_default()
 }
 
 /// Until nobody listens any more.
@@ -87,7 +88,7 @@ async fn follow(agent: Agent, streams: Streams, mut events: Events, sender: Send
             if sender.is_closed() {
                 return;
             }
-            match open(&agent, streams).await {
+            match open(&agent, streams, in_silence).await {
                 Ok((events, _)) => break events,
                 Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
             }
@@ -102,10 +103,8 @@ async fn follow(agent: Agent, streams: Streams, mut events: Events, sender: Send
 async fn forward(events: &mut Events, sender: &Sender<News>) -> Option<String> {
     loop {
         let news = match events.next().await {
-            Some(Ok(value)) => match Event::read(&value) {
-                Some(event) => News::Event(Box::new(event)),
-                None => News::Unreadable("live".to_owned()),
-            },
+            Some(Ok(Some(event))) => News::Event(Box::new(event)),
+            Some(Ok(None)) => News::Unreadable("live".to_owned()),
             Some(Err(status)) => return Some(status.message().to_owned()),
             None => return Some("the agent has ended the stream".to_owned()),
         };

@@ -1,13 +1,18 @@
-//! Where the commands that count events get them from: an agent that is listened to, or a file that it wrote.
+//! Where the commands that count events get them from: an agent that is listened
+//! to, what it has kept, or a file that it wrote.
 
+mod kept;
 mod lines;
 mod live;
+mod moment;
 mod select;
 mod until;
 
 pub(crate) use self::{
+    kept::Kept,
     lines::Lines,
     live::{Live, Streams},
+    moment::Moment,
     select::Workloads,
     until::{Ended, Until, duration, stopped, watch},
 };

@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{
     command::Agent,
-    source::{Ended, Lines, Live, Source, Streams, Until, Workloads, watch},
+    source::{Ended, Kept, Lines, Live, Moment, Source, Streams, Until, Workloads, watch},
 };
 
 /// How long is listened if nothing else was asked for.
@@ -30,6 +30,7 @@ const USUAL: Duration = Duration::from_secs(10);
     after_help = "Of what no policy speaks, the agent tells only the classes that its key `visibility` names.
 
 Examples: karmor summary -n shop --duration 5m
+          karmor summary --since 2h
           karmor summary --file /var/log/kubearmor.json --agg"
 )]
 pub(crate) struct Options {
@@ -37,9 +38,12 @@ pub(crate) struct Options {
     agent: Agent,
     #[command(flatten)]
     only: Workloads,
-    /// Read JSON lines, as `karmor logs --json` prints them or the agent's logPath holds them, in place of listening; `-` is standard input
+    /// Read JSON lines, as `karmor logs --json` prints them or the agent's logPath holds them, in place of listening; with what was put aside as FILE.1, FILE.2, ...; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     file: Vec<PathBuf>,
+    /// Tell of what the agent has kept since then, such as 30m, 1h, 2d or 2026-11-30T20:00:00Z, in place of listening
+    #[arg(long, value_name = "TIME", conflicts_with = "file")]
+    since: Option<Moment>,
     /// What to tell of
     #[arg(short = 't', long = "type", value_enum, value_delimiter = ',', value_name = "CLASS")]
     classes: Vec<Class>,
@@ -89,7 +93,13 @@ impl Class {
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut summary = Summary::default();
-    let ended = if options.file.is_empty() {
+    let ended = if let Some(since) = options.since {
+        let mut source = Kept::since(&options.agent, since, Streams::AlertsAndLogs).await?;
+        eprintln!("asking {} for what it has kept", source.address());
+        let ended = sum(options, options.until, &mut source, &mut summary).await?;
+        source.finish()?;
+        ended
+    } else if options.file.is_empty() {
         let mut source = Live::connect(&options.agent, Streams::AlertsAndLogs).await?;
         let mut until = options.until;
         if until.limit == 0 {
@@ -100,7 +110,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
         sum(options, until, &mut source, &mut summary).await?
     } else {
-        let mut source = Lines::of(options.file.clone());
+        let mut source = Lines::of(&options.file);
         let ended = sum(options, options.until, &mut source, &mut summary).await?;
         source.finish()?;
         ended

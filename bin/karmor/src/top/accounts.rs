@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use feed::client::Client;
+use feed::client::{Client, ClientError};
 use tokio::{
     sync::watch::{Receiver, Sender, channel},
     time::sleep,
 };
+use tonic::Code;
 
 use super::model::{Account, RuleKey, accounts};
-use crate::command::Agent;
+use crate::{command::Agent, endpoint::in_silence};
 
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -17,7 +18,7 @@ pub(super) type Accounts = BTreeMap<RuleKey, Account>;
 
 /// What the agent says now; nothing if it does not.
 pub(super) async fn ask(agent: &Agent) -> Accounts {
-    let Ok(client) = agent.connect().await else { return Accounts::new() };
+    let Ok(client) = agent.connect_for_events(in_silence).await else { return Accounts::new() };
     client.probe().await.map(|answer| accounts(&answer)).unwrap_or_default()
 }
 
@@ -32,11 +33,13 @@ async fn keep_asking(agent: Agent, sender: Sender<Accounts>) {
     let mut client: Option<Client> = None;
     while !sender.is_closed() {
         if client.is_none() {
-            client = agent.connect().await.ok();
+            client = agent.connect_for_events(in_silence).await.ok();
         }
         if let Some(connected) = &client {
             match connected.probe().await {
                 Ok(answer) => drop(sender.send(accounts(&answer))),
+                // A relay never will.
+                Err(ClientError::Refused(status)) if status.code() == Code::Unimplemented => return,
                 Err(_) => client = None,
             }
         }

@@ -15,7 +15,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::{
-    model::{Order, RuleLine, Top, WorkloadLine},
+    model::{Grouping, Order, RuleLine, Top, WorkloadLine},
     view::View,
 };
 use crate::{
@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// What rates are taken over
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     window: Duration,
+    /// A line for each rule by its path in the policy, in place of one for all rules of a policy with one action
+    #[arg(long = "by-rule")]
+    by_rule: bool,
     /// Listen for --duration (10s) or --limit, then print tables, in place of the live view
     #[arg(long)]
     once: bool,
@@ -53,10 +56,12 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut source = Live::connect(&options.agent, Streams::AlertsAndLogs).await?;
     let address = source.address().to_owned();
+    let grouping = if options.by_rule { Grouping::Paths } else { Grouping::Policies };
     if terminal::is_there() && !options.once && !options.json {
         let accounts = accounts::follow(&options.agent);
         let only = options.only.clone();
-        let mut view = View::new(options.window, only, accounts, &address, Palette::of_stdout());
+        let palette = Palette::of_stdout();
+        let mut view = View::new(options.window, only, accounts, &address, grouping, palette);
         return terminal::show(&mut view, &mut source, options.until).await;
     }
     let mut until = options.until;
@@ -76,15 +81,15 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     top.settle(accounts::ask(&options.agent).await);
     let at = began.elapsed();
     if options.json {
-        writeln!(io::stdout(), "{:#}", document(&top, at, &ended))?;
+        writeln!(io::stdout(), "{:#}", document(&top, grouping, at, &ended))?;
     } else {
-        text(&top, at, &mut AutoStream::auto(io::stdout()))?;
+        text(&top, grouping, at, &mut AutoStream::auto(io::stdout()))?;
     }
     Ok(())
 }
 
-fn document(top: &Top, at: Duration, ended: &Ended) -> Value {
-    let rules = top.rules(Order::default(), at);
+fn document(top: &Top, grouping: Grouping, at: Duration, ended: &Ended) -> Value {
+    let rules = top.rules(grouping, Order::default(), at);
     let workloads = top.workloads(Order::default(), at);
     json!({
         "Seconds": at.as_secs_f64(),
@@ -108,6 +113,7 @@ fn rule_json(line: &RuleLine) -> Value {
     });
     json!({
         "PolicyName": line.rule.policy,
+        "RulePath": line.rule.path,
         "Action": line.rule.action,
         "Operations": line.operations,
         "PerSecond": line.per_second,
@@ -133,15 +139,29 @@ fn workload_json(line: &WorkloadLine) -> Value {
     })
 }
 
-fn text(top: &Top, at: Duration, out: &mut dyn Write) -> io::Result<()> {
-    let header =
-        ["POLICY", "ACTION", "OPERATIONS", "/S", "SEEN", "RAISED", "THROTTLED", "LOST", "LAST"];
-    let rules = top.rules(Order::default(), at).into_iter().map(|line| {
+fn text(top: &Top, grouping: Grouping, at: Duration, out: &mut dyn Write) -> io::Result<()> {
+    let header = [
+        "POLICY",
+        "RULE",
+        "ACTION",
+        "OPERATIONS",
+        "/S",
+        "SEEN",
+        "RAISED",
+        "THROTTLED",
+        "LOST",
+        "LAST",
+    ];
+    // Where all rules of a policy are one line, none has a path.
+    let apart = grouping == Grouping::Paths;
+    let header: Vec<&str> = header.into_iter().filter(|title| apart || *title != "RULE").collect();
+    let rules = top.rules(grouping, Order::default(), at).into_iter().map(|line| {
         let account = line.account.map(|a| [a.generated, a.throttled, a.lost]);
         let account = account.map_or(["-"; 3].map(str::to_owned), |all| all.map(|n| n.to_string()));
         let [raised, throttled, lost] = account;
-        vec![
-            shown(&line.rule.policy).into_owned(),
+        let path = apart.then(|| shown(&line.rule.path).into_owned());
+        let names = [Some(shown(&line.rule.policy).into_owned()), path];
+        let counts = vec![
             shown(&line.rule.action).into_owned(),
             shown(&line.operations.join(",")).into_owned(),
             format!("{:.1}", line.per_second),
@@ -150,7 +170,8 @@ fn text(top: &Top, at: Duration, out: &mut dyn Write) -> io::Result<()> {
             throttled,
             lost,
             line.last,
-        ]
+        ];
+        names.into_iter().flatten().chain(counts).collect::<Vec<_>>()
     });
     table::titled(out, "Rules", &header, rules)?;
     let header = ["WORKLOAD", "ALERTS/S", "LOGS/S", "ALERTS", "DENIED", "LOGS", "LAST"];

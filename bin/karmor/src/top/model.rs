@@ -17,7 +17,10 @@ const MOST: usize = 5_000;
 #[derive(Clone, Debug)]
 pub(super) struct Top {
     pub(super) clock: Clock,
+    /// By policy and action, as the agent's accounts are.
     rules: HashMap<RuleKey, Counted>,
+    /// Those of one place in a policy each.
+    paths: HashMap<RuleKey, Counted>,
     workloads: HashMap<Place, Counted>,
     accounts: BTreeMap<RuleKey, Account>,
     pub(super) events: u64,
@@ -30,6 +33,18 @@ pub(super) struct Top {
 pub(super) struct RuleKey {
     pub(super) policy: String,
     pub(super) action: String,
+    /// Empty for all that the policy has with this action.
+    pub(super) path: String,
+}
+
+/// What is one line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Grouping {
+    /// All rules of a policy with one action.
+    #[default]
+    Policies,
+    /// Each rule by its path. The agent has no accounts of these.
+    Paths,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -107,6 +122,7 @@ impl Top {
         Self {
             clock: Clock { window },
             rules: HashMap::new(),
+            paths: HashMap::new(),
             workloads: HashMap::new(),
             accounts: BTreeMap::new(),
             events: 0,
@@ -119,8 +135,13 @@ impl Top {
         self.events += event.times;
         let mut counted = add(&mut self.workloads, event.place(), event, self.clock, at);
         if let Some(verdict) = &event.alert {
-            let rule = RuleKey { policy: verdict.policy.clone(), action: verdict.action.clone() };
-            counted &= add(&mut self.rules, rule, event, self.clock, at);
+            let rule = |path: &str| RuleKey {
+                policy: verdict.policy.clone(),
+                action: verdict.action.clone(),
+                path: path.to_owned(),
+            };
+            counted &= add(&mut self.rules, rule(""), event, self.clock, at);
+            counted &= add(&mut self.paths, rule(&verdict.rule), event, self.clock, at);
         }
         if !counted {
             self.left_out += event.times;
@@ -132,9 +153,13 @@ impl Top {
         self.accounts = accounts;
     }
 
-    pub(super) fn rules(&self, order: Order, at: Duration) -> Vec<RuleLine> {
-        let known = self.rules.keys().chain(self.accounts.keys()).collect::<BTreeSet<_>>();
-        let mut lines: Vec<RuleLine> = known.into_iter().map(|rule| self.rule(rule, at)).collect();
+    pub(super) fn rules(&self, grouping: Grouping, order: Order, at: Duration) -> Vec<RuleLine> {
+        let known: BTreeSet<&RuleKey> = match grouping {
+            Grouping::Policies => self.rules.keys().chain(self.accounts.keys()).collect(),
+            Grouping::Paths => self.paths.keys().collect(),
+        };
+        let mut lines: Vec<RuleLine> =
+            known.into_iter().map(|rule| self.rule(grouping, rule, at)).collect();
         // They are sorted by name already.
         match order {
             Order::Rate => lines.sort_by_key(|line| std::cmp::Reverse((line.recent, line.total()))),
@@ -144,9 +169,13 @@ impl Top {
         lines
     }
 
-    fn rule(&self, rule: &RuleKey, at: Duration) -> RuleLine {
+    fn rule(&self, grouping: Grouping, rule: &RuleKey, at: Duration) -> RuleLine {
         let none = Counted::default();
-        let counted = self.rules.get(rule).unwrap_or(&none);
+        let (counted, account) = match grouping {
+            Grouping::Policies => (self.rules.get(rule), self.accounts.get(rule).copied()),
+            Grouping::Paths => (self.paths.get(rule), None),
+        };
+        let counted = counted.unwrap_or(&none);
         let recent = counted.alerts.count(self.clock, at);
         RuleLine {
             rule: rule.clone(),
@@ -154,7 +183,7 @@ impl Top {
             per_second: self.clock.per_second(recent, at),
             recent,
             seen: counted.total_alerts,
-            account: self.accounts.get(rule).copied(),
+            account,
             last: counted.last.clone(),
         }
     }
@@ -231,7 +260,11 @@ fn add<K: std::hash::Hash + Eq>(
 pub(super) fn accounts(answer: &ProbeResponse) -> BTreeMap<RuleKey, Account> {
     let mut accounts = BTreeMap::<RuleKey, Account>::new();
     for line in answer.accounts.iter().filter(|line| !line.policy.is_empty()) {
-        let key = RuleKey { policy: line.policy.clone(), action: line.action.clone() };
+        let key = RuleKey {
+            policy: line.policy.clone(),
+            action: line.action.clone(),
+            path: String::new(),
+        };
         let sum = accounts.entry(key).or_default();
         sum.generated += line.generated;
         sum.delivered += line.delivered;
@@ -249,7 +282,8 @@ pub(super) mod tests {
     use crate::event::Verdict;
 
     pub(in crate::top) fn alert(policy: &str, container: &str, times: u64) -> Event {
-        let verdict = Verdict { policy: policy.into(), action: "Block".into() };
+        let verdict =
+            Verdict { policy: policy.into(), action: "Block".into(), rule: String::new() };
         Event { result: "Permission denied".into(), alert: Some(verdict), ..log(container, times) }
     }
 
@@ -300,15 +334,41 @@ pub(super) mod tests {
         top.take(&alert("shells", "web", 50), at(0));
         top.take(&alert("secrets", "web", 10), at(40));
         top.take(&log("web", 1000), at(40));
-        let lines = top.rules(Order::Rate, at(40));
+        let lines = top.rules(Grouping::Policies, Order::Rate, at(40));
         assert_eq!(names(&lines), ["secrets", "shells"]);
         assert_eq!(
             (lines[0].recent, lines[0].seen, lines[1].recent, lines[1].seen),
             (10, 10, 0, 50)
         );
-        assert_eq!(names(&top.rules(Order::Total, at(40))), ["shells", "secrets"]);
-        assert_eq!(names(&top.rules(Order::Name, at(40))), ["secrets", "shells"]);
+        assert_eq!(
+            names(&top.rules(Grouping::Policies, Order::Total, at(40))),
+            ["shells", "secrets"]
+        );
+        assert_eq!(
+            names(&top.rules(Grouping::Policies, Order::Name, at(40))),
+            ["secrets", "shells"]
+        );
         assert_eq!(top.events, 1060);
+    }
+
+    #[test]
+    fn rules_of_one_policy_apart_by_their_paths() {
+        let mut top = Top::new(at(30));
+        for (path, times) in [("file.matchPaths[0]", 3), ("process.matchPaths[1]", 5), ("", 1)] {
+            let mut event = alert("secrets", "web", times);
+            event.alert.as_mut().unwrap().rule = path.into();
+            top.take(&event, at(1));
+        }
+        top.settle(accounts(&answer()));
+        let lines = top.rules(Grouping::Paths, Order::Total, at(1));
+        let shown: Vec<_> =
+            lines.iter().map(|line| (line.rule.path.as_str(), line.seen, line.account)).collect();
+        let expected =
+            [("process.matchPaths[1]", 5, None), ("file.matchPaths[0]", 3, None), ("", 1, None)];
+        assert_eq!(shown, expected);
+        let together = top.rules(Grouping::Policies, Order::Total, at(1));
+        assert_eq!((together[0].seen, names(&together)), (9, vec!["secrets", "quiet"]));
+        assert_eq!(top.events, 9);
     }
 
     #[test]
@@ -316,7 +376,7 @@ pub(super) mod tests {
         let mut top = Top::new(at(30));
         top.take(&alert("secrets", "web", 10), at(1));
         top.settle(accounts(&answer()));
-        let lines = top.rules(Order::Total, at(1));
+        let lines = top.rules(Grouping::Policies, Order::Total, at(1));
         assert_eq!(names(&lines), ["secrets", "quiet"]);
         let expected = Account { generated: 120, delivered: 118, throttled: 2, lost: 0 };
         assert_eq!(lines[0].account, Some(expected));
@@ -342,6 +402,9 @@ pub(super) mod tests {
         for number in 0..MOST + 3 {
             top.take(&alert(&number.to_string(), "web", 2), at(1));
         }
-        assert_eq!((top.rules(Order::Name, at(1)).len(), top.left_out), (MOST, 6));
+        assert_eq!(
+            (top.rules(Grouping::Policies, Order::Name, at(1)).len(), top.left_out),
+            (MOST, 6)
+        );
     }
 }

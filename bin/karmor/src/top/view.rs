@@ -13,15 +13,21 @@ use tokio::sync::watch::Receiver;
 
 use super::{
     accounts::Accounts,
-    model::{Account, Order, RuleLine, Top, WorkloadLine},
+    model::{Account, Grouping, Order, RuleLine, Top, WorkloadLine},
 };
 use crate::{
     source::{News, Workloads},
     terminal::{Column, Next, Palette, Screen, grid, shown, time_of_day},
 };
 
-const HELP: [(&str, &str); 5] =
-    [("Tab", "rules/workloads"), ("s", "sort"), ("p", "pause"), ("jk", "move"), ("q", "quit")];
+const HELP: [(&str, &str); 6] = [
+    ("Tab", "rules/workloads"),
+    ("s", "sort"),
+    ("p", "pause"),
+    ("jk", "move"),
+    ("r", "rules of policies"),
+    ("q", "quit"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -38,6 +44,7 @@ pub(super) struct View {
     only: Workloads,
     accounts: Receiver<Accounts>,
     part: Part,
+    grouping: Grouping,
     order: Order,
     /// Lines that are scrolled over.
     above: usize,
@@ -53,6 +60,7 @@ impl View {
         only: Workloads,
         accounts: Receiver<Accounts>,
         address: &str,
+        grouping: Grouping,
         palette: Palette,
     ) -> Self {
         Self {
@@ -62,6 +70,7 @@ impl View {
             only,
             accounts,
             part: Part::Both,
+            grouping,
             order: Order::default(),
             above: 0,
             address: address.to_owned(),
@@ -96,12 +105,15 @@ impl View {
     }
 
     fn draw_rules(&self, top: &Top, at: Duration, frame: &mut Frame<'_>, area: Rect) {
-        let lines = top.rules(self.order, at);
+        let lines = top.rules(self.grouping, self.order, at);
         let rows = self
             .visible(&lines, area)
             .iter()
             .map(|line| (rule_cells(line), self.style(&line.rule.action)));
-        let columns = fitting(&RULES, area.width);
+        let mut columns = fitting(&RULES, area.width);
+        if self.grouping == Grouping::Policies {
+            columns.retain(|(index, _)| *index != RULE);
+        }
         let rows = rows.map(|(cells, style)| (chosen(&cells, &columns), style)).collect();
         frame.render_widget(grid(&titles(&columns), rows, self.palette.title(), area), area);
     }
@@ -175,6 +187,13 @@ impl Screen for View {
                 };
             }
             KeyCode::Char('s') => self.order = self.order.next(),
+            KeyCode::Char('r') => {
+                self.above = 0;
+                self.grouping = match self.grouping {
+                    Grouping::Policies => Grouping::Paths,
+                    Grouping::Paths => Grouping::Policies,
+                };
+            }
             KeyCode::Char('p' | ' ') => {
                 self.frozen = match self.frozen {
                     Some(_) => None,
@@ -185,7 +204,7 @@ impl Screen for View {
                 let at = self.began.elapsed();
                 let lines = self
                     .top
-                    .rules(self.order, at)
+                    .rules(self.grouping, self.order, at)
                     .len()
                     .max(self.top.workloads(self.order, at).len());
                 self.above = (self.above + 1).min(lines.saturating_sub(1));
@@ -224,8 +243,12 @@ const fn column(from: u16, title: &'static str, least: u16, number: bool) -> Wid
     (from, Column { title, least, number })
 }
 
-const RULES: [Wide; 9] = [
+/// The place of the rule's path among them.
+const RULE: usize = 1;
+
+const RULES: [Wide; 10] = [
     column(0, "POLICY", 8, false),
+    column(40, "RULE", 8, false),
     column(30, "ACTION", 5, false),
     column(70, "OPERATIONS", 7, false),
     column(0, "/S", 5, true),
@@ -265,6 +288,7 @@ fn rule_cells(line: &RuleLine) -> Vec<String> {
     };
     vec![
         shown(&line.rule.policy).into_owned(),
+        shown(&line.rule.path).into_owned(),
         shown(&line.rule.action).into_owned(),
         shown(&line.operations.join(",")).into_owned(),
         format!("{:.1}", line.per_second),
@@ -303,8 +327,14 @@ mod tests {
         let (_, accounts_of_agent) = channel(Accounts::new());
         let window = Duration::from_mins(1);
         let only = Workloads::default();
-        let mut view =
-            View::new(window, only, accounts_of_agent, "localhost:32767", Palette::plain());
+        let mut view = View::new(
+            window,
+            only,
+            accounts_of_agent,
+            "localhost:32767",
+            Grouping::default(),
+            Palette::plain(),
+        );
         let at = Duration::from_secs(10);
         view.top.take(&alert("secrets", "web", 25), at);
         view.top.take(&alert("shells", "db", 2), at);
@@ -336,7 +366,7 @@ mod tests {
                 "shop/db        0.2     0.0       2       2     0  03:04:05",
                 "",
                 "327 events in 10 s | rates over 60 s | by rate | localhost:32767",
-                "Tab rules/workloads  s sort  p pause  jk move  q quit",
+                "Tab rules/workloads  s sort  p pause  jk move  r rules of policies  q quit",
             ]
         );
     }
@@ -360,6 +390,27 @@ mod tests {
         for (width, height) in [(1, 1), (5, 3), (300, 4)] {
             screen(&view, width, height);
         }
+    }
+
+    #[test]
+    fn rules_by_their_paths() {
+        let mut view = filled();
+        let mut event = alert("secrets", "web", 5);
+        event.alert.as_mut().unwrap().rule = "spec.file.matchPaths[0]".into();
+        view.top.take(&event, Duration::from_secs(10));
+        view.press(KeyCode::Tab.into());
+        view.press(KeyCode::Char('r').into());
+        let lines = screen(&view, 76, 6);
+        assert_eq!(
+            lines[..3],
+            [
+                "POLICY   RULE                     ACTION  OPERATIONS   /S  SEEN  LAST",
+                "secrets                           Block   File        2.5    25  03:04:05",
+                "secrets  spec.file.matchPaths[0]  Block   File        0.5     5  03:04:05",
+            ]
+        );
+        view.press(KeyCode::Char('r').into());
+        assert!(!screen(&view, 76, 6)[0].contains("RULE "));
     }
 
     #[test]

@@ -136,6 +136,11 @@ async fn scrape() -> (Page, Vec<telemetry::Account>) {
     let log = directory.path().join("events.json");
     let rotation = feed::Rotation { bytes: 0, files: 0 };
     feed.write_to(&log.to_str().unwrap().parse().unwrap(), rotation).unwrap();
+    let sinks = sinks::Sinks::new(directory.path().join("spool"), Arc::new(|_| {}));
+    let wanted =
+        serde_json::json!([{"name": "hook", "kind": "webhook", "endpoint": "http://127.0.0.1:1/"}]);
+    sinks.apply(&serde_json::from_value(wanted).unwrap()).await;
+    feed.send_to(sinks);
     happen(&agent.accounts, &feed);
     let accounts = agent.accounts.lines();
     let listener = feed::listen(([127, 0, 0, 1], 0).into(), "metricsPort").await.unwrap();

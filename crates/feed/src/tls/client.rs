@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
 
 use super::{
     PROTOCOL, Provider,
@@ -15,6 +18,8 @@ const SELF_MADE: &str = "name the directory of ca.crt and ca.key with --tlsCertP
      them; or use client.crt and client.key of that directory with --tlsCertProvider external";
 const EXTERNAL: &str = "name the directory of ca.crt, client.crt and client.key with --tlsCertPath DIR, as a user \
      who may read them";
+const ELSEWHERE: &str = "give it certificates in PEM of one authority, or name a directory of such files with \
+     --tlsCertPath DIR --tlsCertProvider external";
 
 /// A client's certificate, and the authority whose servers it trusts.
 #[derive(Clone)]
@@ -30,10 +35,7 @@ impl ClientIdentity {
             Provider::External => EXTERNAL,
         };
         let folder = Folder::new(directory, hint);
-        let mut roots = RootCertStore::empty();
-        for certificate in folder.certificates(CA)? {
-            roots.add(certificate).map_err(|problem| folder.error(CA, problem))?;
-        }
+        let trusted = folder.certificates(CA)?;
         let (chain, key) = match provider {
             Provider::SelfMade => {
                 let now = time::OffsetDateTime::now_utc();
@@ -42,6 +44,32 @@ impl ClientIdentity {
             }
             Provider::External => (folder.certificates(CLIENT)?, folder.private_key(CLIENT_KEY)?),
         };
+        Self::of(&folder, trusted, chain, key)
+    }
+
+    /// From texts in PEM that lie in no directory; errors call them files of `origin`.
+    pub fn from_pem(
+        origin: &Path,
+        authority: &[u8],
+        certificate: &[u8],
+        key: &[u8],
+    ) -> Result<Self, CertificateError> {
+        let folder = Folder::new(origin, ELSEWHERE);
+        let trusted = folder.certificates_in(CA, authority)?;
+        let chain = folder.certificates_in(CLIENT, certificate)?;
+        Self::of(&folder, trusted, chain, folder.private_key_in(CLIENT_KEY, key)?)
+    }
+
+    fn of(
+        folder: &Folder,
+        trusted: Vec<CertificateDer<'static>>,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in trusted {
+            roots.add(certificate).map_err(|problem| folder.error(CA, problem))?;
+        }
         let mut config = ClientConfig::builder_with_provider(cryptography())
             .with_safe_default_protocol_versions()
             .and_then(|builder| {

@@ -70,7 +70,16 @@ impl Folder {
         &self,
         name: &str,
     ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-        let found: Vec<_> = CertificateDer::pem_slice_iter(&self.read(name)?)
+        self.certificates_in(name, &self.read(name)?)
+    }
+
+    /// Of a text that is called `name`.
+    pub(super) fn certificates_in(
+        &self,
+        name: &str,
+        text: &[u8],
+    ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+        let found: Vec<_> = CertificateDer::pem_slice_iter(text)
             .collect::<Result<_, _>>()
             .map_err(|problem| self.error(name, format!("no PEM file: {problem}")))?;
         if found.is_empty() {
@@ -83,7 +92,15 @@ impl Folder {
         &self,
         name: &str,
     ) -> Result<PrivateKeyDer<'static>, CertificateError> {
-        PrivateKeyDer::from_pem_slice(&self.read(name)?).map_err(|problem| match problem {
+        self.private_key_in(name, &self.read(name)?)
+    }
+
+    pub(super) fn private_key_in(
+        &self,
+        name: &str,
+        text: &[u8],
+    ) -> Result<PrivateKeyDer<'static>, CertificateError> {
+        PrivateKeyDer::from_pem_slice(text).map_err(|problem| match problem {
             PemError::NoItemsFound => self.error(name, "holds no unencrypted private key in PEM"),
             other => self.error(name, format!("no PEM file: {other}")),
         })

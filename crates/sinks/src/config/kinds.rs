@@ -59,11 +59,12 @@ impl Default for Search {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "as the keys are called")]
 pub(crate) struct Kafka {
     pub(crate) alerts_topic: String,
     pub(crate) logs_topic: String,
     pub(crate) messages_topic: String,
+    /// How the user of `auth` is shown to brokers.
+    pub(crate) sasl_mechanism: SaslMechanism,
 }
 
 impl Default for Kafka {
@@ -72,6 +73,29 @@ impl Default for Kafka {
             alerts_topic: "kubearmor-alerts".into(),
             logs_topic: "kubearmor-logs".into(),
             messages_topic: "kubearmor-messages".into(),
+            sasl_mechanism: SaslMechanism::Plain,
+        }
+    }
+}
+
+/// Those of Kafka's brokers that go by a name and a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SaslMechanism {
+    /// The secret travels: for connections with TLS.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
         }
     }
 }
@@ -196,6 +220,11 @@ impl Kind {
         let scheme_or_header = auth.is_some_and(|auth| auth.username.is_none());
         match self {
             Self::Kafka(_) if scheme_or_header => Err("`auth`: `username` is missing".into()),
+            Self::Kafka(kafka)
+                if auth.is_none() && kafka.sasl_mechanism != SaslMechanism::Plain =>
+            {
+                Err("`saslMechanism`: `auth` is missing, with a `username` and its secret".into())
+            }
             Self::Syslog(_) if auth.is_some() => {
                 Err("`auth`: syslog has none; use a client certificate under `tls`".into())
             }

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use kafka_protocol::{
     ResponseError,
     messages::{SaslAuthenticateRequest, SaslHandshakeRequest},
     protocol::StrBytes,
 };
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -18,8 +20,11 @@ use super::{
     connection::{Connection, Dial},
 };
 use crate::{
-    config::{self, Auth, Endpoint, Kind, SinkConfig},
-    encode::kafka::{self, Spoken},
+    config::{self, Auth, Endpoint, Kind, SaslMechanism, SinkConfig},
+    encode::{
+        kafka::{self, Spoken},
+        scram::{self, Hash},
+    },
     event::Event,
 };
 
@@ -189,7 +194,10 @@ impl Kafka {
         let connection = self.dial.open(host, port).await?;
         let mut broker = Broker { connection, correlation: 0, patience: self.patience };
         if let Some(auth) = &self.auth {
-            broker.authenticate(auth).await.map_err(|error| format!("{host}:{port}: {error}"))?;
+            let mechanism = self.topics.sasl_mechanism;
+            let authenticated = broker.authenticate(auth, mechanism).await;
+            authenticated
+                .map_err(|error| format!("{host}:{port}: SASL {}: {error}", mechanism.as_str()))?;
         }
         Ok(broker)
     }
@@ -218,25 +226,51 @@ impl Broker {
         }
     }
 
-    /// SASL with the mechanism `PLAIN` (RFC 4616).
-    async fn authenticate(&mut self, auth: &Auth) -> Result<(), String> {
+    async fn authenticate(&mut self, auth: &Auth, mechanism: SaslMechanism) -> Result<(), String> {
         let secret = auth.secret()?;
         let username = auth.username.as_deref().unwrap_or_default();
-        let mechanism = StrBytes::from_static_str("PLAIN");
-        let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
+        let named = StrBytes::from_static_str(mechanism.as_str());
+        let handshake = SaslHandshakeRequest::default().with_mechanism(named);
         let answer = self.ask(&handshake).await?;
         if let Some(error) = ResponseError::try_from_code(answer.error_code) {
-            return Err(format!("SASL PLAIN: {error:?}"));
+            let offered: Vec<_> = answer.mechanisms.iter().map(ToString::to_string).collect();
+            return Err(format!("{error:?}; the broker offers {}", offered.join(", ")));
         }
-        let bytes = Bytes::from(format!("\0{username}\0{secret}"));
-        let request = SaslAuthenticateRequest::default().with_auth_bytes(bytes);
+        match mechanism {
+            // RFC 4616.
+            SaslMechanism::Plain => self.say(format!("\0{username}\0{secret}")).await.map(drop),
+            SaslMechanism::ScramSha256 => self.prove(Hash::Sha256, username, &secret).await,
+            SaslMechanism::ScramSha512 => self.prove(Hash::Sha512, username, &secret).await,
+        }
+    }
+
+    async fn prove(&mut self, hash: Hash, username: &str, secret: &str) -> Result<(), String> {
+        let (begun, first) = scram::begin(hash, username, nonce()?);
+        let answered = self.say(first).await?;
+        let (expected, last) = begun.answer(&answered, secret)?;
+        let answered = self.say(last).await?;
+        expected.check(&answered)
+    }
+
+    /// One step of SASL, and what the broker says to it.
+    async fn say(&mut self, text: String) -> Result<String, String> {
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(text));
         let answer = self.ask(&request).await?;
         match ResponseError::try_from_code(answer.error_code) {
-            None => Ok(()),
+            None => Ok(String::from_utf8_lossy(&answer.auth_bytes).into_owned()),
             Some(error) => {
                 let text = answer.error_message.as_ref().map(ToString::to_string);
-                Err(format!("SASL PLAIN: {error:?}: {}", text.unwrap_or_default()))
+                Err(format!("{error:?}: {}", text.unwrap_or_default()))
             }
         }
     }
+}
+
+/// Nobody can tell it beforehand.
+fn nonce() -> Result<String, String> {
+    let mut bytes = [0; 24];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| "this system gives no random numbers".to_owned())?;
+    Ok(STANDARD.encode(bytes))
 }

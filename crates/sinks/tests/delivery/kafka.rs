@@ -7,7 +7,7 @@ use sinks::{DropReason, Stream};
 use super::{
     agent::{Agent, alert, dropped, numbers, sink},
     http_server::closed_port,
-    kafka_broker::Broker,
+    kafka_broker::{Broker, User},
 };
 
 const NOT_LEADER: i16 = 6;
@@ -78,8 +78,34 @@ async fn another_leader_is_looked_for_and_large_batches_are_parted() {
 }
 
 #[tokio::test]
+async fn a_password_is_proved_without_being_shown() {
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let user = User { name: "agent", password: "s3cret", mechanism };
+        let broker = Broker::start(Some(user), |_, _| 0).await;
+        let agent = Agent::start(json!([])).await;
+        let file = agent.directory.path().join("password");
+        std::fs::write(&file, "wr0ng").unwrap();
+        let auth = json!({"username": "agent", "secretFile": file});
+        let more = json!({"auth": auth, "saslMechanism": mechanism});
+        agent.apply(list(broker.port, more)).await;
+        agent.alerts(0..1);
+        let refused = format!("SASL {mechanism}: SaslAuthenticationFailed: who are you");
+        agent.until("kafka", |account| account.problem.contains(&refused)).await;
+        std::fs::write(&file, "s3cret").unwrap();
+        agent.delivered("kafka", 1).await;
+        // Another mechanism than the broker's is told with what it has.
+        agent.apply(list(broker.port, json!({"auth": auth}))).await;
+        agent.alerts(1..2);
+        let offers = format!("the broker offers {mechanism}");
+        agent.until("kafka", |account| account.problem.contains(&offers)).await;
+        assert!(!agent.told().join("\n").contains("s3cret"));
+    }
+}
+
+#[tokio::test]
 async fn a_password_is_shown_and_a_wrong_one_is_told_without_it() {
-    let broker = Broker::start(Some(("agent", "s3cret")), |_, _| 0).await;
+    let user = User { name: "agent", password: "s3cret", mechanism: "PLAIN" };
+    let broker = Broker::start(Some(user), |_, _| 0).await;
     let agent = Agent::start(json!([])).await;
     let file = agent.directory.path().join("password");
     std::fs::write(&file, "wr0ng").unwrap();

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
@@ -19,6 +20,7 @@ use kafka_protocol::{
     protocol::{Decodable as _, Encodable, StrBytes, decode_request_header_from_buffer},
     records::{Record, RecordBatchDecoder},
 };
+use ring::{digest, hmac, pbkdf2};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -30,10 +32,17 @@ type Fault = dyn Fn(usize, &[Record]) -> i16 + Send + Sync;
 #[derive(Clone)]
 pub(crate) struct Broker {
     pub(crate) port: u16,
-    /// `user` and password that are asked for.
-    user: Option<(&'static str, &'static str)>,
+    user: Option<User>,
     fault: Arc<Fault>,
     log: Arc<Mutex<Log>>,
+}
+
+/// Who is let in, and how that has to be shown.
+#[derive(Clone, Copy)]
+pub(crate) struct User {
+    pub(crate) name: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) mechanism: &'static str,
 }
 
 #[derive(Default)]
@@ -46,7 +55,7 @@ pub(crate) struct Log {
 
 impl Broker {
     pub(crate) async fn start(
-        user: Option<(&'static str, &'static str)>,
+        user: Option<User>,
         fault: impl Fn(usize, &[Record]) -> i16 + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,6 +78,7 @@ impl Broker {
 
     async fn serve(&self, mut stream: TcpStream) -> Option<()> {
         let mut authenticated = self.user.is_none();
+        let mut scram = None;
         loop {
             let length = usize::try_from(stream.read_i32().await.ok()?).unwrap();
             let mut request = vec![0; length];
@@ -85,16 +95,23 @@ impl Broker {
             match key {
                 ApiKey::SaslHandshake => {
                     let asked = SaslHandshakeRequest::decode(&mut request, version).unwrap();
-                    assert_eq!(asked.mechanism.as_str(), "PLAIN");
-                    put(&mut answer, &SaslHandshakeResponse::default(), version);
+                    let offered = self.user.unwrap().mechanism;
+                    // UNSUPPORTED_SASL_MECHANISM
+                    let code = if asked.mechanism.as_str() == offered { 0 } else { 33 };
+                    let said = SaslHandshakeResponse::default()
+                        .with_error_code(code)
+                        .with_mechanisms(vec![StrBytes::from_static_str(offered)]);
+                    put(&mut answer, &said, version);
                 }
                 ApiKey::SaslAuthenticate => {
                     let asked = SaslAuthenticateRequest::decode(&mut request, version).unwrap();
-                    let (user, password) = self.user.unwrap();
-                    authenticated = asked.auth_bytes == format!("\0{user}\0{password}");
-                    let code = if authenticated { 0 } else { 58 };
+                    let said = std::str::from_utf8(&asked.auth_bytes).unwrap();
+                    let answered = self.user.unwrap().hear(said, &mut scram);
+                    authenticated = matches!(answered, Some((true, _)));
+                    let code = if answered.is_some() { 0 } else { 58 };
                     let said = SaslAuthenticateResponse::default()
                         .with_error_code(code)
+                        .with_auth_bytes(answered.map(|(_, text)| text).unwrap_or_default().into())
                         .with_error_message(Some(StrBytes::from_static_str("who are you")));
                     put(&mut answer, &said, version);
                 }
@@ -166,4 +183,65 @@ impl Broker {
 
 fn put(answer: &mut BytesMut, message: &impl Encodable, version: i16) {
     message.encode(answer, version).unwrap();
+}
+
+/// A server's side of SCRAM (RFC 5802): what both have said so far.
+struct Scram {
+    first_bare: String,
+    first: String,
+}
+
+const SALT: &[u8] = b"0123456789abcdef";
+const ITERATIONS: u32 = 4096;
+
+impl User {
+    /// One step: whether that was all, and the answer. `None`: refused.
+    fn hear(&self, said: &str, scram: &mut Option<Scram>) -> Option<(bool, String)> {
+        if self.mechanism == "PLAIN" {
+            let right = format!("\0{}\0{}", self.name, self.password);
+            return (said == right).then(|| (true, String::new()));
+        }
+        match scram.take() {
+            None => {
+                let first_bare = said.strip_prefix("n,,")?;
+                let (name, nonce) = first_bare.strip_prefix("n=")?.split_once(",r=")?;
+                if name != self.name {
+                    return None;
+                }
+                let salt = STANDARD.encode(SALT);
+                let first = format!("r={nonce}server,s={salt},i={ITERATIONS}");
+                *scram = Some(Scram { first_bare: first_bare.to_owned(), first: first.clone() });
+                Some((false, first))
+            }
+            Some(begun) => self.judge(said, &begun).map(|text| (true, text)),
+        }
+    }
+
+    fn judge(&self, said: &str, begun: &Scram) -> Option<String> {
+        let (bare, proof) = said.split_once(",p=")?;
+        let nonce = begun.first.split(',').next()?;
+        if bare != format!("c=biws,{nonce}") {
+            return None;
+        }
+        let (mac, hash, derivation) = match self.mechanism {
+            "SCRAM-SHA-256" => (hmac::HMAC_SHA256, &digest::SHA256, pbkdf2::PBKDF2_HMAC_SHA256),
+            _ => (hmac::HMAC_SHA512, &digest::SHA512, pbkdf2::PBKDF2_HMAC_SHA512),
+        };
+        let mut salted = vec![0; hash.output_len()];
+        let iterations = ITERATIONS.try_into().unwrap();
+        pbkdf2::derive(derivation, iterations, SALT, self.password.as_bytes(), &mut salted);
+        let sign =
+            |key: &[u8], text: &[u8]| hmac::sign(&hmac::Key::new(mac, key), text).as_ref().to_vec();
+        // What a server stores, and never the password.
+        let stored = digest::digest(hash, &sign(&salted, b"Client Key")).as_ref().to_vec();
+        let message = format!("{},{},{bare}", begun.first_bare, begun.first);
+        let signature = sign(&stored, message.as_bytes());
+        let proof = STANDARD.decode(proof).ok()?;
+        let key: Vec<u8> = proof.iter().zip(&signature).map(|(proof, sign)| proof ^ sign).collect();
+        if digest::digest(hash, &key).as_ref() != stored {
+            return None;
+        }
+        let proved = sign(&sign(&salted, b"Server Key"), message.as_bytes());
+        Some(format!("v={}", STANDARD.encode(proved)))
+    }
 }
