@@ -25,6 +25,7 @@ use crate::{
     config::{Config, OnAgentLoss, Sources},
     events::{self, Accounts},
     filesystem::RootFilesystems,
+    group_namespace,
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
@@ -62,6 +63,11 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
     let config = sources.load()?;
+    match group_namespace::enter_hosts() {
+        Ok(true) => info!("entered the host's control group namespace"),
+        Ok(false) => {}
+        Err(problem) => info!("the agent's own control group namespace is kept: {problem}"),
+    }
     let loaded = load(&sources, &config)?;
     // Before there are other threads: each has rights of its own.
     for outcome in restriction::apply(&config) {

@@ -13,6 +13,7 @@ mod controller;
 mod detach;
 mod events;
 mod filesystem;
+mod group_namespace;
 mod hook;
 mod identities;
 mod index;
