@@ -20,17 +20,20 @@ const WITHOUT_MEANING: [&str; 9] = [
     "socket-file",
 ];
 
+const ROOT: &str = "/";
+const ORDER: &str = "bpf,apparmor,selinux";
+
 pub(crate) fn command() -> Command {
     let default = Installation::default();
     let mut command = Command::new("operator")
         .about("In a cluster: keep the installation as the KubeArmorConfig wants it")
         .after_help("The API server is that of the pod's service account, or of the file that KUBECONFIG names.")
         .arg(
-            text("namespace", default.namespace, "The namespace of everything")
+            text("namespace", "The namespace of everything", &default.namespace)
                 .env("KUBEARMOR_OPERATOR_NS"),
         )
-        .arg(text("image", default.image, "The image of all pods, unless the KubeArmorConfig names one"))
-        .arg(text("imagePullPolicy", default.pull_policy, "Always, IfNotPresent or Never"))
+        .arg(text("image", "The image of all pods, unless the KubeArmorConfig names one", &default.image))
+        .arg(text("imagePullPolicy", "Always, IfNotPresent or Never", &default.pull_policy))
         .arg(
             Arg::new("image-pull-secrets")
                 .long("image-pull-secrets")
@@ -51,17 +54,19 @@ pub(crate) fn command() -> Command {
     command
 }
 
-fn text(name: &'static str, default: String, help: &'static str) -> Arg {
-    Arg::new(name).long(name).default_value(default).value_name("VALUE").help(help)
+fn text(name: &'static str, help: &str, default: &str) -> Arg {
+    let help =
+        if default.is_empty() { help.to_owned() } else { format!("{help} [default: {default}]") };
+    Arg::new(name).long(name).value_name("VALUE").help(help)
 }
 
 /// Of the snitch, which the operator starts on each node.
 pub(crate) fn snitch_command() -> Command {
     Command::new("snitch")
         .about("Tell what kind of node this is, as labels of Kubernetes")
-        .arg(text("pathprefix", "/".into(), "Where the node's root is seen"))
-        .arg(text("lsmorder", "bpf,apparmor,selinux".into(), "Enforcers, best first"))
-        .arg(text("runtime", String::new(), "The runtime of which the kubelet tells"))
+        .arg(text("pathprefix", "Where the node's root is seen", ROOT))
+        .arg(text("lsmorder", "Enforcers, best first", ORDER))
+        .arg(text("runtime", "The runtime of which the kubelet tells", ""))
         .arg(Arg::new("tell").long("tell").value_name("FILE").help("Where to write it as well"))
 }
 
@@ -71,17 +76,18 @@ pub(crate) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     for flag in WITHOUT_MEANING.into_iter().filter(|flag| matches.contains_id(flag)) {
         tracing::warn!("--{flag} has no meaning here and is passed over");
     }
-    let text = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let given = |name| matches.get_one::<String>(name).cloned();
+    let default = Installation::default();
     let secrets = matches.get_many::<String>("image-pull-secrets").into_iter().flatten();
     let options = Options {
         installation: Installation {
-            namespace: text("namespace"),
-            image: text("image"),
-            pull_policy: text("imagePullPolicy"),
+            namespace: given("namespace").unwrap_or(default.namespace),
+            image: given("image").unwrap_or(default.image),
+            pull_policy: given("imagePullPolicy").unwrap_or(default.pull_policy),
             pull_secrets: secrets.filter(|name| !name.is_empty()).cloned().collect(),
             ..Installation::default()
         },
-        deployment: text("deploymentName"),
+        deployment: given("deploymentName").unwrap_or_default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -96,11 +102,13 @@ pub(crate) fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 
 /// Looks at this node.
 pub(crate) fn run_snitch(matches: &ArgMatches) -> anyhow::Result<()> {
-    let text = |name| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let text = |name, default: &str| {
+        matches.get_one::<String>(name).cloned().unwrap_or_else(|| default.to_owned())
+    };
     snitch::run(&snitch::Options {
-        path_prefix: text("pathprefix").into(),
-        lsm_order: text("lsmorder").split(',').map(str::to_owned).collect(),
-        runtime: text("runtime"),
+        path_prefix: text("pathprefix", ROOT).into(),
+        lsm_order: text("lsmorder", ORDER).split(',').map(str::to_owned).collect(),
+        runtime: text("runtime", ""),
         tell: matches.get_one::<String>("tell").map(Into::into),
     })
 }

@@ -82,9 +82,11 @@ pub struct KubeArmorConfigSpec {
     pub alert_throttling: Option<bool>,
     /// Alerts a second of one rule in one container; 10 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number")]
     pub max_alert_per_sec: Option<u32>,
     /// Seconds of silence once there were more; 30 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number")]
     pub throttle_sec: Option<u32>,
     /// Where the relay sends alerts besides.
     pub adapters: Adapters,
@@ -93,6 +95,7 @@ pub struct KubeArmorConfigSpec {
     pub enable_nri: Option<bool>,
     /// The port of the controller's webhook; 9443 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "number")]
     pub controller_port: Option<u16>,
     /// Whether command lines are left out of process logs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,6 +229,11 @@ fn posture(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": ["audit", "block"]})
 }
 
+/// API servers know no numbers without a sign.
+fn number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int32", "minimum": 0})
+}
+
 fn pull_policy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": ["Always", "IfNotPresent", "Never"]})
 }
@@ -317,6 +325,8 @@ mod tests {
         fn look(schema: &Value, place: &str) {
             assert!(schema["$ref"].is_null() && schema["type"] != json!(null), "{place}: {schema}");
             assert!(schema["type"].is_string(), "{place}: {schema}");
+            let format = schema["format"].as_str().unwrap_or_default();
+            assert!(!format.starts_with("uint"), "{place}: API servers do not know {format}");
             for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
                 look(inner, &format!("{place}.{name}"));
             }

@@ -38,7 +38,7 @@ pub(super) fn plain() -> Result<Vec<Generated>> {
     let installation = Installation::default();
     let mut with_operator = base(&installation, definitions()?);
     with_operator.push(operator(&installation));
-    with_operator.push(default_config(&installation, &KubeArmorConfigSpec::default()));
+    let config = default_config(&installation, &KubeArmorConfigSpec::default());
     let without = without_operator(&installation, definitions()?);
     let file = |name: &str, about: &str, objects: &[Object]| -> Result<Generated> {
         let text = format!("{HEADER}# {about}\n{}", documents(objects)?);
@@ -47,8 +47,13 @@ pub(super) fn plain() -> Result<Vec<Generated>> {
     Ok(vec![
         file(
             "kubearmor.yaml",
-            "The operator, which looks at each node and applies the rest. kubectl apply --server-side -f FILE",
+            "The operator, which waits for a KubeArmorConfig. kubectl apply --server-side -f FILE",
             &with_operator,
+        )?,
+        file(
+            "kubearmorconfig.yaml",
+            "What the operator is to do; to be applied once kubearmor.yaml is. kubectl explain kubearmorconfig.spec",
+            &[config],
         )?,
         file(
             "without-operator.yaml",
@@ -106,6 +111,9 @@ mod tests {
         marked.retain(|object| object["kind"] == "CustomResourceDefinition");
         let mut of_files = base(&Installation::default(), manifests::crds());
         of_files.retain(|object| object["kind"] == "CustomResourceDefinition");
-        assert_eq!(marked, of_files);
+        assert_eq!(marked.len(), of_files.len());
+        for (written, of_file) in marked.iter().zip(&of_files) {
+            assert!(written == of_file, "stale: {}", written["metadata"]["name"]);
+        }
     }
 }
