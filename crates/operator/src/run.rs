@@ -54,6 +54,10 @@ pub async fn run(mut options: Options, ending: impl Future<Output = ()>) -> Resu
     let watched = Watched::begin(&client, &namespace);
     info!("looking after KubeArmor in namespace {namespace}, with image {}", installation.image);
     let mut ending = std::pin::pin!(ending);
+    tokio::select! {
+        () = watched.complete() => {}
+        () = &mut ending => return Ok(()),
+    }
     let mut last = String::new();
     loop {
         let wanted = plan(&installation, &watched.now());

@@ -12,7 +12,7 @@ use kube::{
 };
 use manifests::{KubeArmorConfig, labels};
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_stream::StreamExt as _;
 use tracing::warn;
 
@@ -23,7 +23,12 @@ use crate::plan::{Node, Seen, Told, labels_told};
 pub(crate) struct Watched {
     seen: Arc<Mutex<Seen>>,
     changed: Arc<Notify>,
+    /// How many kinds have been listed as a whole.
+    listed: Arc<watch::Sender<usize>>,
 }
+
+/// Configurations, nodes, pods.
+const KINDS: usize = 3;
 
 impl Watched {
     pub(crate) fn begin(client: &Client, namespace: &str) -> Self {
@@ -68,6 +73,13 @@ impl Watched {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Until everything has been listed once. What is seen before would look as if nothing were wanted.
+    pub(crate) async fn complete(&self) {
+        let mut listed = self.listed.subscribe();
+        // The sender is ours.
+        drop(listed.wait_for(|kinds| *kinds >= KINDS).await);
+    }
+
     /// Until something has changed since the last time.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -86,9 +98,11 @@ impl Watched {
         V: Send + 'static,
     {
         let (seen, changed) = (Arc::clone(&self.seen), Arc::clone(&self.changed));
+        let listed = Arc::clone(&self.listed);
         tokio::spawn(async move {
             let mut events = Box::pin(watcher(api, config).default_backoff());
-            let (mut all, mut listing) = (BTreeMap::new(), false);
+            // Nothing is known before the first list is whole.
+            let (mut all, mut listing, mut first) = (BTreeMap::new(), true, true);
             while let Some(event) = events.next().await {
                 match event {
                     Ok(Event::Init) => {
@@ -103,8 +117,14 @@ impl Watched {
                     Ok(Event::Delete(object)) => drop(all.remove(&object.name_any())),
                     Err(problem) => warn!("watching: {problem}"),
                 }
-                if !listing && put(&mut seen.lock().unwrap_or_else(PoisonError::into_inner), &all) {
+                if listing {
+                    continue;
+                }
+                if put(&mut seen.lock().unwrap_or_else(PoisonError::into_inner), &all) {
                     changed.notify_one();
+                }
+                if std::mem::take(&mut first) {
+                    listed.send_modify(|kinds| *kinds += 1);
                 }
             }
         });
