@@ -149,7 +149,7 @@ pub struct RecommendedPolicies {
 pub struct MatchExpression {
     /// namespace or label.
     pub key: String,
-    /// In or NotIn.
+    /// `In` or `NotIn`.
     pub operator: String,
     pub values: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! Names that others look for: labels, annotations and objects of the existing implementation.
 
-/// What part of KubeArmor a pod is. Clients find the relay and the agents by it.
+/// What part of `KubeArmor` a pod is. Clients find the relay and the agents by it.
 pub const APP: &str = "kubearmor-app";
 
 pub const AGENT: &str = "kubearmor";

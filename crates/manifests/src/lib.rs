@@ -1,4 +1,4 @@
-//! What KubeArmor consists of in a cluster: one description of all objects, for the operator, `karmor install`, the Helm
+//! What `KubeArmor` consists of in a cluster: one description of all objects, for the operator, `karmor install`, the Helm
 //! chart and the plain manifests. Pure: options and nodes in, objects out.
 #![forbid(unsafe_code)]
 

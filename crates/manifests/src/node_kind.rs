@@ -6,6 +6,7 @@ use crate::labels;
 
 /// What snitch found out about a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a label of its own")]
 pub struct NodeFacts {
     /// `bpf`, `apparmor`, `selinux` or `none`.
     pub enforcer: String,

@@ -8,7 +8,7 @@ use crate::{KubeArmorConfigSpec, labels};
 /// What is logged of containers unless told otherwise.
 const VISIBILITY: &str = "process,network,capabilities";
 
-/// The ConfigMap; agents heed its changes as they happen.
+/// The `ConfigMap`; agents heed its changes as they happen.
 pub fn config_map(installation: &Installation, spec: &KubeArmorConfigSpec) -> Object {
     let posture = |told: &Option<String>| told.clone().unwrap_or_else(|| "audit".to_owned());
     let truth = |told: Option<bool>, otherwise: bool| told.unwrap_or(otherwise).to_string();
