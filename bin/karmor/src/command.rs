@@ -7,7 +7,8 @@ use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
 use crate::{
-    logs::Destination, policy::PolicyCommand, profile, source::Moment, summary, sysdump, top,
+    cluster, logs::Destination, policy::PolicyCommand, profile, source::Moment, summary, sysdump,
+    top,
 };
 
 #[derive(Debug, Parser)]
@@ -42,6 +43,12 @@ pub(crate) enum Command {
     Summary(Box<summary::Options>),
     /// Write what helps to find a fault into one file, without secrets
     Sysdump(Box<sysdump::Options>),
+    /// Install KubeArmor in a cluster
+    Install(Box<cluster::InstallOptions>),
+    /// Take an installation away from a cluster
+    Uninstall(cluster::UninstallOptions),
+    /// Replace all certificates of an installation, without a gap
+    RotateTls(cluster::RotateOptions),
     /// Print the version
     Version {
         /// Print one JSON object

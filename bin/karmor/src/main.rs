@@ -4,6 +4,7 @@
 //! `karmor policy` has statuses of its own, which its help tells.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod command;
 mod endpoint;
 mod event;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
         Command::Top(options) => wait_for(top::run(&options)),
         Command::Summary(options) => wait_for(summary::run(&options)),
         Command::Sysdump(options) => wait_for(sysdump::run(&options)),
+        Command::Install(options) => wait_for(cluster::install(&options)),
+        Command::Uninstall(options) => wait_for(cluster::uninstall(&options)),
+        Command::RotateTls(options) => wait_for(cluster::rotate(&options)),
         Command::Version { json } => manual::version(json),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { directory } => manual::pages(&directory),

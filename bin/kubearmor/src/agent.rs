@@ -26,6 +26,7 @@ use crate::{
     config::{Config, OnAgentLoss, Sources},
     events::{self, Accounts},
     filesystem::RootFilesystems,
+    group_namespace,
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
@@ -66,6 +67,11 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     let remembered = config.k8s.then(|| kubernetes::remember(&config.state_dir));
     if let Some(view) = &remembered {
         config = kubernetes::configured(&sources, view, config);
+    }
+    match group_namespace::enter_hosts() {
+        Ok(true) => info!("entered the host's control group namespace"),
+        Ok(false) => {}
+        Err(problem) => info!("the agent's own control group namespace is kept: {problem}"),
     }
     let loaded = load(&sources, &config, remembered)?;
     // Before there are other threads: each has rights of its own.

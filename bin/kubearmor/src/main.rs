@@ -13,12 +13,14 @@ mod controller;
 mod detach;
 mod events;
 mod filesystem;
+mod group_namespace;
 mod hook;
 mod identities;
 mod index;
 mod instance;
 mod kubernetes;
 mod metrics;
+mod operator;
 mod outlets;
 mod probe_file;
 mod processes;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
     let done = match matches.subcommand() {
         Some(("agent", matches)) => agent::run(sources(matches)),
         Some(("hook", matches)) => hook::run(&sources(matches)).map(|()| End::Ordered),
+        Some(("operator", matches)) => operator::run(matches).map(|()| End::Ordered),
+        Some(("snitch", matches)) => operator::run_snitch(matches).map(|()| End::Ordered),
         Some(("relay", matches)) => {
             let keys = command_line::relay_keys(matches, std::env::vars());
             relay::run(&sources(matches), &keys).map(|()| End::Ordered)

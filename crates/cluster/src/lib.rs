@@ -5,6 +5,7 @@
 //! `report` speak with anybody.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 mod client;
 mod owner;
 mod part;

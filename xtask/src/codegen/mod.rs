@@ -1,8 +1,10 @@
 //! `cargo xtask codegen`: the files that are written from the description of the policy language and from the types of
 //! our own objects, so that the reader, the API servers and the documentation cannot come to differ.
 
+mod chart;
 mod crds;
 mod node;
+mod objects;
 mod reference;
 #[cfg(test)]
 mod reference_tests;
@@ -65,6 +67,10 @@ fn files() -> Result<Vec<Generated>> {
     }
     let path = "deploy/crds/kubearmornodes.yaml".into();
     files.push(Generated { path, text: node::text()? });
+    let path = "deploy/crds/kubearmorconfigs.yaml".into();
+    files.push(Generated { path, text: objects::definition()? });
+    files.extend(objects::plain()?);
+    files.extend(chart::files()?);
     let path = "docs/policy-reference.md".into();
     files.push(Generated { path, text: reference::text() });
     Ok(files)

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check and test of the project, one after the other, and their sum.
 
 mod deny;
+mod helm;
 mod run;
 mod steps;
 mod tally;

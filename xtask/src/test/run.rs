@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    deny,
+    deny, helm,
     steps::{Step, Work},
     tally::{Listener, Tally},
 };
@@ -43,6 +43,13 @@ fn attempt(checkout: &Checkout, step: &Step) -> Result<Tally> {
             deny.args(["check", "advisories"]);
             follow(deny, step)
         }
+        Work::Chart => match helm::check(checkout)? {
+            Ok(check) => follow(check, step),
+            Err(reason) => {
+                println!("skipped: {reason}");
+                Ok(Tally::skipped())
+            }
+        },
         Work::Nothing(reason) => {
             println!("skipped: {reason}");
             Ok(Tally::skipped())

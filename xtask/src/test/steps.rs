@@ -75,6 +75,8 @@ pub(super) enum Work {
     Deny(Vec<OsString>),
     /// `cargo deny check advisories`, where their database can be had.
     Advisories,
+    /// `helm lint` and `helm template` of the chart, where Helm can be had.
+    Chart,
     /// Nothing; the step is skipped for this reason.
     Nothing(&'static str),
 }
@@ -97,6 +99,7 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             cargo("xtask codegen --check"),
             Voice::Status,
         ),
+        step("chart", "Helm takes the chart and renders its values", Work::Chart, Voice::Status),
         step(
             "unit",
             "unit, property, golden and layout tests",
