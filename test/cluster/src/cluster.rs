@@ -11,10 +11,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 /// How long anything may take that comes about by itself. Processors are emulated and shared: a user's seconds are a
 /// test's minutes.
 const PATIENCE: Duration = Duration::from_mins(3);
+
+/// What a program says that was denied a file.
+const REFUSED: &str = "ermission denied";
+
+/// Where the agent runs.
+pub(crate) const AGENT_NAMESPACE: &str = "kubearmor";
+/// What runs it there.
+pub(crate) const AGENT: &str = "daemonset/kubearmor";
 
 /// The cluster that the environment names, in one of its namespaces.
 pub(crate) struct Cluster {
@@ -34,8 +43,12 @@ impl Cluster {
         }
     }
 
-    /// Runs a test in a namespace of its own, which is deleted whatever comes of it.
-    pub(crate) fn with_namespace(&self, name: &str, test: fn(&Self) -> Result<()>) -> Result<()> {
+    /// Does something in a new namespace, which is deleted whatever comes of it.
+    pub(crate) fn in_namespace(
+        &self,
+        name: &str,
+        test: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
         let own = Self {
             kubectl: self.kubectl.clone(),
             requests: self.requests.clone(),
@@ -82,6 +95,11 @@ impl Cluster {
         Ok(child.wait_with_output()?)
     }
 
+    /// Runs kubectl without a namespace of ours, whatever comes of it.
+    pub(crate) fn everywhere(&self, arguments: &[&str]) -> Result<Output> {
+        Command::new(&self.kubectl).args(arguments).stdin(Stdio::null()).output().context("kubectl")
+    }
+
     /// Runs a program in a container of a pod; its output, and whether it ended well.
     pub(crate) fn exec(&self, pod: &str, container: &str, argv: &[&str]) -> Result<(bool, String)> {
         let mut arguments = vec!["exec", pod, "-c", container, "--"];
@@ -120,6 +138,61 @@ impl Cluster {
             Ok(if names.is_empty() { Err("none".to_owned()) } else { Ok(()) })
         })?;
         self.kubectl(&["wait", "--for=condition=Ready", "pod", "-l", selector, &timeout]).map(drop)
+    }
+
+    /// Waits until a file can be read in the pod's container `main`.
+    pub(crate) fn await_open(&self, pod: &str, file: &str) -> Result<()> {
+        self.eventually(&format!("{file} is open in {pod}"), || {
+            let (good, said) = self.exec(pod, "main", &["cat", file])?;
+            Ok(if good { Ok(()) } else { Err(said) })
+        })
+    }
+
+    /// Waits until a file cannot be read in the pod's container `main`.
+    pub(crate) fn await_closed(&self, pod: &str, file: &str) -> Result<()> {
+        self.eventually(&format!("{file} is closed in {pod}"), || {
+            let (good, said) = self.exec(pod, "main", &["cat", file])?;
+            Ok(if !good && said.contains(REFUSED) { Ok(()) } else { Err(said) })
+        })
+    }
+
+    /// A file can be read in the pod's container `main`, now.
+    pub(crate) fn expect_open(&self, pod: &str, file: &str) -> Result<()> {
+        let (good, said) = self.exec(pod, "main", &["cat", file])?;
+        ensure!(good, "{file} is closed in {pod}: {said}");
+        Ok(())
+    }
+
+    /// A file cannot be read in a container of the pod, now.
+    pub(crate) fn expect_closed_in(&self, pod: &str, container: &str, file: &str) -> Result<()> {
+        let (good, said) = self.exec(pod, container, &["cat", file])?;
+        ensure!(!good && said.contains(REFUSED), "{file} is open in {pod}: {said}");
+        Ok(())
+    }
+
+    /// Waits until the node's agent says that a policy of this namespace, or of none, is in force.
+    pub(crate) fn await_policy(&self, kind: &str, name: &str) -> Result<()> {
+        self.eventually(&format!("{kind} {name} is in force"), || {
+            let nodes = self.kubectl(&["get", "kubearmornodes", "-o", "json"])?;
+            let nodes: Value = serde_json::from_str(&nodes)?;
+            let policies = nodes["items"][0]["status"]["policies"].as_array();
+            let policy = policies.into_iter().flatten().find(|policy| {
+                policy["kind"] == kind
+                    && policy["name"] == name
+                    && policy["namespace"].as_str().is_none_or(|own| own == self.namespace)
+            });
+            Ok(match policy {
+                Some(policy) if policy["state"] == "Enforced" => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+        })
+    }
+
+    /// The runtime's name for the pod's container.
+    pub(crate) fn container_id(&self, pod: &str) -> Result<String> {
+        let path = "jsonpath={.status.containerStatuses[0].containerID}";
+        let id = self.kubectl(&["get", "pod", pod, "-o", path])?;
+        id.strip_prefix("containerd://").map(str::to_owned).with_context(|| format!("no id: {id}"))
     }
 
     /// Asks `xtask cluster` for something that no user of the API can do.

@@ -2,7 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+mod install;
+mod kinds;
+mod manifest;
+mod namespaces;
+mod outages;
 mod pods;
+mod verdicts;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -24,14 +30,19 @@ type Test = (&'static str, fn(&Cluster) -> Result<()>);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let cluster = Cluster::of_the_environment();
+    println!("installing the agent");
+    if let Err(error) = install::install(&cluster) {
+        eprintln!("cluster-tests: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let wanted = |name: &str| {
         arguments.filter.is_empty() || arguments.filter.iter().any(|part| name.contains(part))
     };
-    let tests: Vec<Test> = [pods::TESTS].concat();
+    let tests: Vec<Test> = [pods::TESTS, kinds::TESTS, namespaces::TESTS, verdicts::TESTS, outages::TESTS].concat();
     let (mut passed, mut failed) = (0, 0);
     for (name, test) in tests.into_iter().filter(|(name, _)| wanted(name)) {
         let since = Instant::now();
-        let outcome = cluster.with_namespace(name, test);
+        let outcome = cluster.in_namespace(name, test);
         let seconds = since.elapsed().as_secs_f32();
         match outcome {
             Ok(()) => {

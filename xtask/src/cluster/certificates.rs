@@ -19,6 +19,8 @@ pub(super) const AUTHORITY: &str = "ca.crt";
 pub(super) const AUTHORITY_KEY: &str = "ca.key";
 /// What tokens of service accounts are signed with.
 pub(super) const TOKENS_KEY: &str = "tokens.key";
+/// What they are verified with.
+pub(super) const TOKENS_PUBLIC_KEY: &str = "tokens.pub";
 
 /// A client of the API server.
 pub(super) struct Client {
@@ -65,7 +67,9 @@ impl Folder {
         let folder = Self { path: path.to_owned(), issuer: Issuer::new(wanted, key) };
         folder.write(AUTHORITY, &certificate)?;
         folder.write(AUTHORITY_KEY, &key_pem)?;
-        folder.write(TOKENS_KEY, &KeyPair::generate()?.serialize_pem())?;
+        let tokens = KeyPair::generate()?;
+        folder.write(TOKENS_KEY, &tokens.serialize_pem())?;
+        folder.write(TOKENS_PUBLIC_KEY, &tokens.public_key_pem())?;
         Ok(folder)
     }
 

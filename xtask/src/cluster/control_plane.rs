@@ -14,14 +14,17 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::{
-    certificates::{self, AUTHORITY, AUTHORITY_KEY, Folder, TOKENS_KEY},
+    certificates::{self, AUTHORITY, AUTHORITY_KEY, Folder, TOKENS_KEY, TOKENS_PUBLIC_KEY},
     kubernetes::Kubernetes,
+    way,
 };
 use crate::program;
 
 /// Where the node sees this machine.
 pub(super) const THIS_MACHINE: &str = "10.0.2.2";
 const API_SERVER: &str = "kube-apiserver";
+/// The socket of the API server's way to the node.
+const WAY: &str = "way";
 const SERVICES: &str = "10.96.0.0/16";
 /// The service `kubernetes`, the first address of [`SERVICES`].
 const API_SERVICE: &str = "10.96.0.1";
@@ -80,6 +83,7 @@ impl ControlPlane {
     ) -> Result<Self> {
         let directory = directory.to_owned();
         let mut plane = Self { kubernetes, certificates, ports, directory, children: Vec::new() };
+        way::open(&plane.directory.join(WAY), ports.node)?;
         plane.start_etcd(etcd)?;
         plane.start_api_server()?;
         plane.start_controller_manager()?;
@@ -116,13 +120,13 @@ impl ControlPlane {
 
     /// Starts the API server; returns when it is ready.
     pub(super) fn start_api_server(&mut self) -> Result<()> {
-        let Ports { api, etcd, node, .. } = self.ports;
+        let Ports { api, etcd, .. } = self.ports;
         let egress = self.directory.join("egress.json");
         // Pods, services and the kubelet are addresses of the node's network, which this machine is not in.
         let selection = |name: &str, connection| json!({ "name": name, "connection": connection });
         let through = json!({
             "proxyProtocol": "HTTPConnect",
-            "transport": { "tcp": { "url": format!("http://127.0.0.1:{node}") } },
+            "transport": { "uds": { "udsName": self.directory.join(WAY) } },
         });
         let configuration = json!({
             "apiVersion": "apiserver.k8s.io/v1beta1",
@@ -150,7 +154,7 @@ impl ControlPlane {
             ("tls-cert-file", "apiserver.crt"),
             ("tls-private-key-file", "apiserver.key"),
             ("client-ca-file", AUTHORITY),
-            ("service-account-key-file", TOKENS_KEY),
+            ("service-account-key-file", TOKENS_PUBLIC_KEY),
             ("service-account-signing-key-file", TOKENS_KEY),
             ("kubelet-certificate-authority", AUTHORITY),
             ("kubelet-client-certificate", "to-kubelet.crt"),

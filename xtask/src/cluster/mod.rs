@@ -7,6 +7,7 @@ mod etcd;
 mod kubernetes;
 mod node;
 mod requests;
+mod way;
 
 use std::{
     fs,
@@ -41,7 +42,13 @@ pub(crate) enum Task {
     /// Build Kubernetes and fetch etcd into the cache
     Build,
     /// Start a cluster, and end it with ^C or `cluster down`
-    Up(Shape),
+    Up {
+        #[command(flatten)]
+        shape: Shape,
+        /// The control plane alone: an API server within seconds, and pods that nobody runs
+        #[arg(long)]
+        no_node: bool,
+    },
     /// End the cluster that runs
     Down,
     /// How the cluster that runs is
@@ -82,7 +89,10 @@ pub(crate) fn perform(checkout: &Checkout, task: Task) -> Result<ExitCode> {
             Kubernetes::get(checkout)?;
             etcd::get(checkout)?;
         }
-        Task::Up(shape) => up(checkout, &shape, &directory)?,
+        Task::Up { shape, no_node } => {
+            let shape = (!no_node).then_some(&shape);
+            serve(Cluster::start(checkout, shape, &directory)?, &directory)?;
+        }
         Task::Down => ask(&directory, Request::Down)?,
         Task::Status => ask(&directory, Request::Status)?,
         Task::Ask { request } => ask(&directory, request)?,
@@ -112,8 +122,7 @@ fn kubectl(checkout: &Checkout, arguments: &[String], directory: &Path) -> Resul
     Ok(exit_code(status.code()))
 }
 
-fn up(checkout: &Checkout, shape: &Shape, directory: &Path) -> Result<()> {
-    let mut cluster = Cluster::start(checkout, shape, directory)?;
+fn serve(mut cluster: Cluster, directory: &Path) -> Result<()> {
     println!("export KUBECONFIG={}", kubeconfig(directory).display());
     eprintln!("the cluster is up; ^C or `cargo xtask cluster down` ends it");
     while cluster.serve()? {}
@@ -122,7 +131,7 @@ fn up(checkout: &Checkout, shape: &Shape, directory: &Path) -> Result<()> {
 
 fn test_in_new(checkout: &Checkout, test: &Test, directory: &Path) -> Result<ExitCode> {
     build_tests(checkout)?;
-    let mut cluster = Cluster::start(checkout, &test.shape, directory)?;
+    let mut cluster = Cluster::start(checkout, Some(&test.shape), directory)?;
     let mut running = Running(tests(checkout, test, directory)?.spawn().context("cannot start the tests")?);
     let code = loop {
         if let Some(status) = running.0.try_wait()? {
@@ -174,16 +183,16 @@ impl Drop for Running {
     }
 }
 
-/// A cluster of one node; it ends when this is dropped, or this program ends.
+/// A cluster of one node, or of none; it ends when this is dropped, or this program ends.
 struct Cluster {
     plane: ControlPlane,
-    node: Node,
+    node: Option<Node>,
     requests: Requests,
 }
 
 impl Cluster {
-    /// Starts everything; returns when pods can be started.
-    fn start(checkout: &Checkout, shape: &Shape, directory: &Path) -> Result<Self> {
+    /// Starts everything; returns when pods can be started, or where there is no node, when the API server answers.
+    fn start(checkout: &Checkout, shape: Option<&Shape>, directory: &Path) -> Result<Self> {
         if requests::is_running(directory) {
             bail!("a cluster runs already\nhint: cargo xtask cluster down");
         }
@@ -194,27 +203,33 @@ impl Cluster {
         }
         fs::create_dir_all(directory)?;
         let ports = Ports::find()?;
-        let certificates = Folder::make(&directory.join("pki"))?;
-        control_plane::certify(&certificates, ports)?;
         let pki = directory.join("pki");
-        let machine =
-            node::machine(checkout, shape, &kubernetes, &pki, ports.node, directory)?;
+        let certificates = Folder::make(&pki)?;
+        control_plane::certify(&certificates, ports)?;
         let requests = Requests::listen(directory)?;
-        fs::write(door(directory), format!("127.0.0.1:{}", ports.node))?;
         // It boots while the control plane starts.
-        let mut node = Node::start(machine, ports.node, &directory.join("node"));
+        let mut node = shape
+            .map(|shape| {
+                let machine =
+                    node::machine(checkout, shape, &kubernetes, &pki, ports.node, directory)?;
+                fs::write(door(directory), format!("127.0.0.1:{}", ports.node))?;
+                Ok::<_, anyhow::Error>(Node::start(machine, ports.node, &directory.join("node")))
+            })
+            .transpose()?;
         let mut plane = step("the control plane", || {
             ControlPlane::start(kubernetes, &etcd, certificates, ports, directory)
         })?;
-        step("the node's kubelet", || node.await_kubelet())?;
-        step("the node", || await_ready(&mut plane, &mut node))?;
+        if let Some(node) = &mut node {
+            step("the node's kubelet", || node.await_kubelet())?;
+            step("the node", || await_ready(&mut plane, node))?;
+        }
         Ok(Self { plane, node, requests })
     }
 
     /// Answers a request if there is one; false when the cluster is to end.
     fn serve(&mut self) -> Result<bool> {
         self.plane.check()?;
-        self.node.check()?;
+        self.node.as_mut().map_or(Ok(()), Node::check)?;
         let Some((request, visitor)) = self.requests.next(LOOK)? else { return Ok(true) };
         let done = self.fulfil(request);
         requests::answer(&visitor, &done);
@@ -236,14 +251,17 @@ impl Cluster {
                 "the API server is ready".to_owned()
             }
             Request::Reboot => {
-                self.node.reboot()?;
+                self.node.as_ref().context("there is no node")?.reboot()?;
                 "the node reboots".to_owned()
             }
         })
     }
 
     fn stop(self) -> Result<()> {
-        step("ending the node", || self.node.stop())
+        match self.node {
+            Some(node) => step("ending the node", || node.stop()),
+            None => Ok(()),
+        }
     }
 }
 
