@@ -19,7 +19,18 @@ pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
 /// Always built together: cargo would build what they share anew for every other selection of them.
 const PACKAGES: [&str; 12] = [
-    "kubearmor", "karmor", "probe", "guest", "cases", "demo", "bench", "law", "scale", "sensor", "node", "pause",
+    "kubearmor",
+    "karmor",
+    "probe",
+    "guest",
+    "cases",
+    "demo",
+    "bench",
+    "law",
+    "scale",
+    "sensor",
+    "node",
+    "pause",
 ];
 
 /// Arguments of `cargo xtask build`.

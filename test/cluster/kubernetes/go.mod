@@ -1,5 +1,6 @@
 // The programs of a real cluster for the tests: `cargo xtask cluster build`. Kubernetes names its own parts as v0.0.0
-// and replaces them by folders, which counts only where it is the main module; here each has its release.
+// and replaces them by folders, which counts only where it is the main module; here each has its release. 1.36 is the last
+// whose kubelet works with containerd 1.7, the node's.
 module kubearmor.test/kubernetes
 
 go 1.26.0

@@ -211,7 +211,12 @@ impl Cluster {
         let door = self.door.as_ref().context("no CLUSTER_DOOR")?;
         let mut door = TcpStream::connect(door).context("the node's door")?;
         let words = argv.join("\n");
-        write!(door, "POST {} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{words}", node::RUN, words.len())?;
+        write!(
+            door,
+            "POST {} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{words}",
+            node::RUN,
+            words.len()
+        )?;
         let mut said = String::new();
         door.read_to_string(&mut said)?;
         let (head, body) = said.split_once("\r\n\r\n").context("half an answer of the node's")?;

@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     let wanted = |name: &str| {
         arguments.filter.is_empty() || arguments.filter.iter().any(|part| name.contains(part))
     };
-    let tests: Vec<Test> = [pods::TESTS, kinds::TESTS, namespaces::TESTS, verdicts::TESTS, outages::TESTS].concat();
+    let tests: Vec<Test> =
+        [pods::TESTS, kinds::TESTS, namespaces::TESTS, verdicts::TESTS, outages::TESTS].concat();
     let (mut passed, mut failed) = (0, 0);
     for (name, test) in tests.into_iter().filter(|(name, _)| wanted(name)) {
         let since = Instant::now();

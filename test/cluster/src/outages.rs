@@ -23,7 +23,8 @@ fn api_server_is_away(cluster: &Cluster) -> Result<()> {
     cluster.await_closed("web", "/etc/passwd")?;
     let container = cluster.container_id("web")?;
     cluster.request("api-server-down")?;
-    let read = ["ctr", "-n", "k8s.io", "task", "exec", "--exec-id", "r", &container, "cat", "/etc/passwd"];
+    let read =
+        ["ctr", "-n", "k8s.io", "task", "exec", "--exec-id", "r", &container, "cat", "/etc/passwd"];
     let meanwhile = cluster.on_node(&read);
     cluster.request("api-server-up")?;
     let (good, said) = meanwhile?;

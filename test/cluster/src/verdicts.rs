@@ -38,12 +38,14 @@ fn compare(cluster: &Cluster, corpus: &Path, work: &Path) -> Result<()> {
         let text = fs::read_to_string(&path)?;
         let origin = path.strip_prefix(corpus)?.display().to_string();
         for part in text.split("\n---").filter(|part| part.contains("kind: KubeArmor")) {
-            let part = part.trim_start_matches(|letter: char| letter == '-' || letter.is_whitespace());
+            let part =
+                part.trim_start_matches(|letter: char| letter == '-' || letter.is_whitespace());
             let file = work.join(format!("{:04}.yaml", documents.len()));
             fs::write(&file, part)?;
             let parsed = policy::parse(part, &origin);
             let taken = parsed.policies.len() == 1;
-            namespaces.extend(parsed.policies.iter().filter_map(|policy| policy.id.namespace.clone()));
+            namespaces
+                .extend(parsed.policies.iter().filter_map(|policy| policy.id.namespace.clone()));
             documents.push(Document { file, origin: origin.clone(), taken });
         }
     }
@@ -76,11 +78,15 @@ fn judge(cluster: &Cluster, work: &Path, documents: &[Document]) -> Result<()> {
     let mut refused = 0;
     for document in documents {
         let name = document.file.to_string_lossy();
-        let complaint = said.lines().find(|line| line.contains(&*name) && !line.starts_with("Warning"));
+        let complaint =
+            said.lines().find(|line| line.contains(&*name) && !line.starts_with("Warning"));
         refused += usize::from(complaint.is_some());
         match complaint {
             Some(complaint) if document.taken => {
-                differences.push(format!("{}: refused by the API server alone: {complaint}", document.origin));
+                differences.push(format!(
+                    "{}: refused by the API server alone: {complaint}",
+                    document.origin
+                ));
             }
             None if !document.taken => {
                 differences.push(format!("{}: taken by the API server alone", document.origin));
@@ -103,7 +109,10 @@ fn yaml_files(directory: &Path) -> Result<Vec<PathBuf>> {
         let path = entry?.path();
         if path.is_dir() {
             files.extend(yaml_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
             files.push(path);
         }
     }

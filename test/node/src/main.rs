@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_root_is_what_was_mounted_there_last() {
-        let mounts = "rootfs / rootfs rw 0 0\n/dev/vda / ext4 ro,noatime 0 0\n/dev/vdb /x ext4 rw 0 0\n";
+        let mounts =
+            "rootfs / rootfs rw 0 0\n/dev/vda / ext4 ro,noatime 0 0\n/dev/vdb /x ext4 rw 0 0\n";
         assert!(is_read_only(mounts));
         assert!(!is_read_only("/dev/vda / ext4 rw,errors=remount-ro 0 0\n"));
     }

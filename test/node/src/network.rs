@@ -11,6 +11,9 @@ pub(crate) const PODS: &str = "10.244.0.0/16";
 
 /// What kubelet and proxy take for granted, and the description by which containerd connects pods.
 pub(crate) fn prepare() -> Result<()> {
+    // Pods may ask to see what is mounted later.
+    let status = Command::new("mount").args(["--make-rshared", "/"]).status().context("mount")?;
+    ensure!(status.success(), "the mounts cannot be shared");
     for module in ["overlay", "br_netfilter"] {
         let status = Command::new("modprobe").arg(module).status().context("modprobe")?;
         ensure!(status.success(), "the kernel has no module {module}");

@@ -21,17 +21,23 @@ impl Parts {
     pub(crate) fn start() -> Result<Self> {
         let mut parts = Self(Vec::new());
         let kubelet = write("kubelet.json", &kubelet())?;
-        parts.start_one("kubelet", &[
-            &format!("--config={}", kubelet.display()),
-            &format!("--kubeconfig={}", certificate("kubelet.kubeconfig")),
-            &format!("--hostname-override={}", guest::HOST_NAME),
-            &format!("--node-ip={}", guest::network::ADDRESS),
-        ])?;
+        parts.start_one(
+            "kubelet",
+            &[
+                &format!("--config={}", kubelet.display()),
+                &format!("--kubeconfig={}", certificate("kubelet.kubeconfig")),
+                &format!("--hostname-override={}", guest::HOST_NAME),
+                &format!("--node-ip={}", guest::network::ADDRESS),
+            ],
+        )?;
         let proxy = write("kube-proxy.json", &proxy())?;
-        parts.start_one("kube-proxy", &[
-            &format!("--config={}", proxy.display()),
-            &format!("--hostname-override={}", guest::HOST_NAME),
-        ])?;
+        parts.start_one(
+            "kube-proxy",
+            &[
+                &format!("--config={}", proxy.display()),
+                &format!("--hostname-override={}", guest::HOST_NAME),
+            ],
+        )?;
         Ok(parts)
     }
 

@@ -37,11 +37,8 @@ pub(super) const ADMIN: Client =
 /// The API server itself, towards kubelets.
 pub(super) const TO_KUBELET: Client =
     Client { name: "to-kubelet", user: "kube-apiserver", group: Some("system:masters") };
-pub(super) const CONTROLLER_MANAGER: Client = Client {
-    name: "controller-manager",
-    user: "system:kube-controller-manager",
-    group: None,
-};
+pub(super) const CONTROLLER_MANAGER: Client =
+    Client { name: "controller-manager", user: "system:kube-controller-manager", group: None };
 pub(super) const SCHEDULER: Client =
     Client { name: "scheduler", user: "system:kube-scheduler", group: None };
 pub(super) const KUBELET: Client =

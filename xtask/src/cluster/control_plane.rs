@@ -47,8 +47,9 @@ impl Ports {
     /// Ports that nobody listened on a moment ago.
     pub(super) fn find() -> Result<Self> {
         // Held together, so that no two are the same.
-        let held: Vec<TcpListener> =
-            (0..6).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
+        let held: Vec<TcpListener> = (0..6)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .collect::<Result<_, _>>()?;
         let port = |index: usize| held[index].local_addr().map(|address| address.port());
         Ok(Self {
             api: port(0)?,

@@ -51,7 +51,9 @@ impl Kubernetes {
             return Ok(kubernetes);
         }
         if let Some(reason) = toolchain_missing() {
-            bail!("{reason}\nhint: install Go, of the version that go.mod in test/cluster/kubernetes names or a later one");
+            bail!(
+                "{reason}\nhint: install Go, of the version that go.mod in test/cluster/kubernetes names or a later one"
+            );
         }
         let _lock = checkout.lock_cache()?;
         if !kubernetes.directory.exists() {
@@ -154,7 +156,8 @@ mod tests {
     #[test]
     fn the_version_is_the_one_that_is_required() {
         let alone = "module m\nrequire k8s.io/kubernetes v1.36.1\n";
-        let block = "tool k8s.io/kubernetes/cmd/kubelet\nrequire (\n\tk8s.io/kubernetes v1.35.4\n)\n";
+        let block =
+            "tool k8s.io/kubernetes/cmd/kubelet\nrequire (\n\tk8s.io/kubernetes v1.35.4\n)\n";
         assert_eq!(version_in(alone).as_deref(), Some("v1.36.1"));
         assert_eq!(version_in(block).as_deref(), Some("v1.35.4"));
         assert_eq!(version_in("module m\n"), None);

@@ -19,13 +19,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
+pub(crate) use self::kubernetes::{Availability, Kubernetes};
 use self::{
     certificates::{ADMIN, Folder},
     control_plane::{ControlPlane, Ports},
     node::{Node, Shape},
     requests::{Request, Requests},
 };
-pub(crate) use self::kubernetes::{Availability, Kubernetes};
 use crate::{
     checkout::Checkout,
     program::{self, step},
@@ -132,7 +132,8 @@ fn serve(mut cluster: Cluster, directory: &Path) -> Result<()> {
 fn test_in_new(checkout: &Checkout, test: &Test, directory: &Path) -> Result<ExitCode> {
     build_tests(checkout)?;
     let mut cluster = Cluster::start(checkout, Some(&test.shape), directory)?;
-    let mut running = Running(tests(checkout, test, directory)?.spawn().context("cannot start the tests")?);
+    let mut running =
+        Running(tests(checkout, test, directory)?.spawn().context("cannot start the tests")?);
     let code = loop {
         if let Some(status) = running.0.try_wait()? {
             break status.code();

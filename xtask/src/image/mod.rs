@@ -93,7 +93,10 @@ pub(crate) fn product(checkout: &Checkout, program: &Path, out: &Path) -> Result
         entrypoint: vec![format!("/{PROGRAM}")],
         command: vec!["agent".to_owned()],
         labels: labels(version, revision.as_deref()),
-        created: git(checkout, &["log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"]),
+        created: git(
+            checkout,
+            &["log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"],
+        ),
     };
     let archive = out.join("kubearmor.tar");
     let digest = image.write(&archive)?;

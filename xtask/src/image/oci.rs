@@ -210,8 +210,7 @@ mod tests {
         let archive = work.path().join("layer.tar");
         fs::write(&archive, b"a layer").unwrap();
         let packed = Layer::compressed(&archive, &work.path().join("layer.tar.gz")).unwrap();
-        let layout =
-            layout(&image(vec![Layer::plain(&archive).unwrap(), packed]), work.path());
+        let layout = layout(&image(vec![Layer::plain(&archive).unwrap(), packed]), work.path());
         let blob = |descriptor: &Value| {
             let digest = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
             let path = layout.join("blobs/sha256").join(digest);

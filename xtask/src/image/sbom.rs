@@ -198,10 +198,13 @@ mod tests {
 
     #[test]
     fn what_is_linked_is_in_and_what_only_builds_is_not() {
-        let package = |id: &str, name: &str, source: Value| json!({
-            "id": id, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": source,
-        });
-        let dependency = |pkg: &str, kind: Value| json!({ "pkg": pkg, "dep_kinds": [{ "kind": kind }] });
+        let package = |id: &str, name: &str, source: Value| {
+            json!({
+                "id": id, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0", "source": source,
+            })
+        };
+        let dependency =
+            |pkg: &str, kind: Value| json!({ "pkg": pkg, "dep_kinds": [{ "kind": kind }] });
         let metadata = json!({
             "packages": [
                 package("k", "kubearmor", Value::Null),
@@ -236,7 +239,11 @@ mod tests {
         let components = bill["components"].as_array().unwrap();
         assert!(components.len() > 100, "{}", components.len());
         for component in components.iter().filter(|component| component["purl"].is_string()) {
-            assert_eq!(component["hashes"][0]["content"].as_str().unwrap().len(), 64, "{component}");
+            assert_eq!(
+                component["hashes"][0]["content"].as_str().unwrap().len(),
+                64,
+                "{component}"
+            );
         }
     }
 }
