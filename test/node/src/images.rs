@@ -12,6 +12,9 @@ use anyhow::{Context as _, Result, ensure};
 /// `latest` is not pulled where it is there.
 const ROOTFS: [&str; 2] = ["alpine", "split"];
 
+/// The product's image, which manifests name without a version.
+const PRODUCT: &str = "docker.io/kubearmor/kubearmor";
+
 /// Imports the images that the node was started with, and those of behaviour cases; after a reboot they are there.
 pub(crate) fn import() -> Result<()> {
     let directory = Path::new(node::DIRECTORY).join(node::IMAGES);
@@ -30,6 +33,8 @@ pub(crate) fn import() -> Result<()> {
     for rootfs in ROOTFS {
         take_over(rootfs)?;
     }
+    let product = format!("{PRODUCT}:{}", env!("CARGO_PKG_VERSION"));
+    ctr("k8s.io", &["tag", &product, &format!("{PRODUCT}:stable")])?;
     fs::create_dir_all("/var/lib/testbed")?;
     fs::write(stamp, "").context("remember that the images are imported")
 }

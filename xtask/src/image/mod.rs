@@ -56,7 +56,7 @@ pub(crate) struct Product {
     pub(crate) digest: String,
     /// An OCI image layout which is an archive of Docker's as well.
     pub(crate) archive: PathBuf,
-    /// The bill of materials, CycloneDX.
+    /// The bill of materials, `CycloneDX`.
     pub(crate) sbom: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! The bill of materials of the static program, as CycloneDX 1.5: what cargo resolves for its target, with the checksums
+//! The bill of materials of the static program, as `CycloneDX` 1.5: what cargo resolves for its target, with the checksums
 //! that `Cargo.lock` has, and the C libraries that are compiled in.
 
 use std::{

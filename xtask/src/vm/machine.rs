@@ -215,11 +215,13 @@ impl Machine {
             return;
         };
         let address = guest::network::ADDRESS;
-        let mut network = String::from("user,model=virtio-net-pci,ipv6=off");
-        for (here, there) in forwarded {
-            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{here}-{address}:{there}"));
-        }
-        qemu.args(["-nic", &network]);
+        let mut network = vec!["user,model=virtio-net-pci,ipv6=off".to_owned()];
+        network.extend(
+            forwarded
+                .iter()
+                .map(|(here, there)| format!("hostfwd=tcp:127.0.0.1:{here}-{address}:{there}")),
+        );
+        qemu.args(["-nic", &network.join(",")]);
     }
 
     fn write_initramfs(&self, work: Work, path: &Path) -> Result<()> {
