@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::cluster::{AGENT, AGENT_NAMESPACE, Cluster};
 
@@ -11,7 +11,9 @@ pub(crate) fn install(cluster: &Cluster) -> Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     for manifests in ["../../deploy/crds", "manifests"] {
         let manifests = here.join(manifests);
-        cluster.kubectl(&["apply", "-f", &manifests.to_string_lossy()])?;
+        let output = cluster.everywhere(&["apply", "-f", &manifests.to_string_lossy()])?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}: {}", manifests.display(), said.trim_end());
     }
     let ready = ["rollout", "status", AGENT, "--timeout=300s"];
     cluster.kubectl(&[&["-n", AGENT_NAMESPACE], &ready[..]].concat()).map(drop)

@@ -26,6 +26,8 @@ pub(crate) fn import() -> Result<()> {
         .with_context(|| directory.display().to_string())?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
+    // A bill of materials lies beside its image.
+    archives.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
     archives.sort();
     for archive in archives {
         ctr("k8s.io", &["import", &archive.to_string_lossy()])?;
