@@ -7,6 +7,7 @@ mod kinds;
 mod manifest;
 mod namespaces;
 mod outages;
+mod pending;
 mod pods;
 mod verdicts;
 
@@ -15,7 +16,7 @@ use std::{process::ExitCode, time::Instant};
 use anyhow::Result;
 use clap::Parser;
 
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, pending::Pending};
 
 #[derive(Parser)]
 struct Arguments {
@@ -24,38 +25,64 @@ struct Arguments {
     filter: Vec<String>,
 }
 
-/// What is shown, and how.
+/// A test's name, and what it does.
 type Test = (&'static str, fn(&Cluster) -> Result<()>);
+
+/// What came of the tests.
+#[derive(Default)]
+struct Sum {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let cluster = Cluster::of_the_environment();
     println!("installing the agent");
-    if let Err(error) = install::install(&cluster) {
-        eprintln!("cluster-tests: {error:#}");
-        return ExitCode::FAILURE;
+    match install::install(&cluster).and_then(|()| run(&cluster, &arguments.filter)) {
+        Ok(Sum { passed, failed, skipped }) => {
+            println!("{passed} passed, {failed} failed, {skipped} skipped");
+            if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("cluster-tests: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    let wanted = |name: &str| {
-        arguments.filter.is_empty() || arguments.filter.iter().any(|part| name.contains(part))
-    };
-    let tests: Vec<Test> =
-        [pods::TESTS, kinds::TESTS, namespaces::TESTS, verdicts::TESTS, outages::TESTS].concat();
-    let (mut passed, mut failed) = (0, 0);
-    for (name, test) in tests.into_iter().filter(|(name, _)| wanted(name)) {
+}
+
+/// All tests. What disturbs the whole cluster comes last.
+fn all() -> Vec<Test> {
+    [pods::TESTS, kinds::TESTS, namespaces::TESTS, verdicts::TESTS, outages::TESTS].concat()
+}
+
+fn run(cluster: &Cluster, filter: &[String]) -> Result<Sum> {
+    let tests = all();
+    let names: Vec<&str> = tests.iter().map(|(name, _)| *name).collect();
+    let pending = Pending::read(&names)?;
+    let mut sum = Sum::default();
+    for (name, test) in tests {
+        if !filter.is_empty() && !filter.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let asked_for = filter.iter().any(|part| part == name);
+        if let Some(reason) = pending.reason(name).filter(|_| !asked_for) {
+            sum.skipped += 1;
+            println!("skip  {name} ({reason})");
+            continue;
+        }
         let since = Instant::now();
-        let outcome = cluster.in_namespace(name, test);
-        let seconds = since.elapsed().as_secs_f32();
-        match outcome {
+        match cluster.in_namespace(name, test) {
             Ok(()) => {
-                passed += 1;
-                println!("ok    {name} ({seconds:.1} s)");
+                sum.passed += 1;
+                println!("ok    {name} ({:.1} s)", since.elapsed().as_secs_f32());
             }
             Err(error) => {
-                failed += 1;
+                sum.failed += 1;
                 println!("FAIL  {name}: {error:#}");
             }
         }
     }
-    println!("{passed} passed, {failed} failed, 0 skipped");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(sum)
 }

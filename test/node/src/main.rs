@@ -28,13 +28,13 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     ensure!(guest::is_here(), "this is for the test bed's virtual machine");
-    let (wishes, wished) = mpsc::channel();
+    let (wishes, granted) = mpsc::channel();
     door::open(wishes)?;
     network::prepare()?;
     images::import()?;
     let parts = Parts::start()?;
     println!("{}", node::STARTED);
-    let wish = wished.recv().context("nobody can wish anything any more")?;
+    let wish = granted.recv().context("nobody can wish anything any more")?;
     drop(parts);
     match wish {
         Wish::Stop => keep_logs(),
