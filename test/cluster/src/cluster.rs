@@ -113,27 +113,11 @@ impl Cluster {
         Ok((output.status.success(), said))
     }
 
-    /// Waits until `look` says so. What it last said is in the error.
-    pub(crate) fn eventually(
-        &self,
-        what: &str,
-        mut look: impl FnMut() -> Result<Result<(), String>>,
-    ) -> Result<()> {
-        let since = Instant::now();
-        loop {
-            match look()? {
-                Ok(()) => return Ok(()),
-                Err(seen) if since.elapsed() > PATIENCE => bail!("not so: {what}; seen: {seen}"),
-                Err(_) => thread::sleep(Duration::from_millis(300)),
-            }
-        }
-    }
-
     /// Waits until the pods that are selected are ready.
     pub(crate) fn await_pods(&self, selector: &str) -> Result<()> {
         let timeout = format!("--timeout={}s", PATIENCE.as_secs());
         // Before there is a pod, waiting for it fails at once.
-        self.eventually("there is a pod", || {
+        eventually("there is a pod", || {
             let names = self.kubectl(&["get", "pods", "-l", selector, "-o", "name"])?;
             Ok(if names.is_empty() { Err("none".to_owned()) } else { Ok(()) })
         })?;
@@ -142,7 +126,7 @@ impl Cluster {
 
     /// Waits until a file can be read in the pod's container `main`.
     pub(crate) fn await_open(&self, pod: &str, file: &str) -> Result<()> {
-        self.eventually(&format!("{file} is open in {pod}"), || {
+        eventually(&format!("{file} is open in {pod}"), || {
             let (good, said) = self.exec(pod, "main", &["cat", file])?;
             Ok(if good { Ok(()) } else { Err(said) })
         })
@@ -150,7 +134,7 @@ impl Cluster {
 
     /// Waits until a file cannot be read in the pod's container `main`.
     pub(crate) fn await_closed(&self, pod: &str, file: &str) -> Result<()> {
-        self.eventually(&format!("{file} is closed in {pod}"), || {
+        eventually(&format!("{file} is closed in {pod}"), || {
             let (good, said) = self.exec(pod, "main", &["cat", file])?;
             Ok(if !good && said.contains(REFUSED) { Ok(()) } else { Err(said) })
         })
@@ -172,7 +156,7 @@ impl Cluster {
 
     /// Waits until the node's agent says that a policy of this namespace, or of none, is in force.
     pub(crate) fn await_policy(&self, kind: &str, name: &str) -> Result<()> {
-        self.eventually(&format!("{kind} {name} is in force"), || {
+        eventually(&format!("{kind} {name} is in force"), || {
             let nodes = self.kubectl(&["get", "kubearmornodes", "-o", "json"])?;
             let nodes: Value = serde_json::from_str(&nodes)?;
             let policies = nodes["items"][0]["status"]["policies"].as_array();
@@ -227,6 +211,21 @@ impl Cluster {
         let mut kubectl = Command::new(&self.kubectl);
         kubectl.args(["--namespace", &self.namespace]).args(arguments).stdin(Stdio::null());
         kubectl
+    }
+}
+
+/// Waits until `look` says so. What it last said is in the error.
+pub(crate) fn eventually(
+    what: &str,
+    mut look: impl FnMut() -> Result<Result<(), String>>,
+) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        match look()? {
+            Ok(()) => return Ok(()),
+            Err(seen) if since.elapsed() > PATIENCE => bail!("not so: {what}; seen: {seen}"),
+            Err(_) => thread::sleep(Duration::from_millis(300)),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     Test,
-    cluster::Cluster,
+    cluster::{Cluster, eventually},
     manifest::{closes, closes_in, pod},
 };
 
@@ -62,7 +62,7 @@ spec:
     let reads = |file: &str| cluster.on_node(&["cat", file]);
     let becomes = |file: &'static str, open: bool| {
         let what = format!("{file} of the node is {}", if open { "open" } else { "closed" });
-        cluster.eventually(&what, || {
+        eventually(&what, || {
             let (good, said) = reads(file)?;
             Ok(if good == open { Ok(()) } else { Err(said) })
         })
@@ -96,7 +96,7 @@ spec:
     // The kubelet's own: it listens there anyhow.
     let healthy = "http://127.0.0.1:10248/healthz";
     let becomes = |open: bool| {
-        cluster.eventually(&format!("the kubelet's port answers: {open}"), || {
+        eventually(&format!("the kubelet's port answers: {open}"), || {
             let (good, said) = cluster.on_node(&["curl", "-s", "-m", "2", healthy])?;
             Ok(if good == open { Ok(()) } else { Err(said) })
         })

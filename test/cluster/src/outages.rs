@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     Test,
-    cluster::{AGENT, AGENT_NAMESPACE, Cluster},
+    cluster::{AGENT, AGENT_NAMESPACE, Cluster, eventually},
     manifest::{closes, pod},
 };
 
@@ -59,7 +59,7 @@ fn node_is_booted_anew(cluster: &Cluster) -> Result<()> {
     cluster.await_closed("web", "/etc/passwd")?;
     let before = cluster.container_id("web")?;
     cluster.request("reboot")?;
-    cluster.eventually("the pod has another container", || {
+    eventually("the pod has another container", || {
         let now = cluster.container_id("web").context("after the reboot");
         Ok(match now {
             Ok(now) if now != before => Ok(()),

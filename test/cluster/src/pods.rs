@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     Test,
-    cluster::Cluster,
+    cluster::{Cluster, eventually},
     manifest::{closes, pod},
 };
 
@@ -59,7 +59,7 @@ spec:
     let added = ["sh", "-c", "cat /etc/passwd || echo closed"];
     let debug = ["debug", "web", "--image=testbed/split:1", "--container=added", "--"];
     cluster.kubectl(&[&debug[..], &added[..]].concat())?;
-    cluster.eventually("the added container has said what it saw", || {
+    eventually("the added container has said what it saw", || {
         let said = cluster.kubectl(&["logs", "web", "-c", "added"]).unwrap_or_default();
         Ok(if said.ends_with("closed\n") { Ok(()) } else { Err(said) })
     })
