@@ -13,12 +13,25 @@ use crate::{
     program::{self, step},
 };
 
-const TARGET: &str = "x86_64-unknown-linux-musl";
+/// What the static programs are built for.
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the guest of a virtual machine finds in /usr/local/bin.
 const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
 /// Always built together: cargo would build what they share anew for every other selection of them.
-const PACKAGES: [&str; 10] =
-    ["kubearmor", "karmor", "probe", "guest", "cases", "demo", "bench", "law", "scale", "sensor"];
+const PACKAGES: [&str; 12] = [
+    "kubearmor",
+    "karmor",
+    "probe",
+    "guest",
+    "cases",
+    "demo",
+    "bench",
+    "law",
+    "scale",
+    "sensor",
+    "node",
+    "pause",
+];
 
 /// Arguments of `cargo xtask build`.
 #[derive(clap::Args)]

@@ -4,9 +4,11 @@
 mod bench;
 mod binaries;
 mod checkout;
+mod cluster;
 mod codegen;
 mod demo;
 mod e2e;
+mod image;
 mod program;
 mod prove;
 mod scale;
@@ -36,10 +38,15 @@ enum Task {
     Demo(demo::Arguments),
     /// Count what the product costs, in guest instructions an operation
     Bench(bench::Arguments),
+    /// A real cluster: the control plane on this machine, the node in a virtual one
+    #[command(subcommand)]
+    Cluster(cluster::Task),
     /// Write the custom resource definitions and the policy reference
     Codegen(codegen::Arguments),
     /// Run behaviour cases in virtual machines
     E2e(e2e::Arguments),
+    /// Pack the product's container image and its bill of materials
+    Image(image::Arguments),
     /// Compare every reading of the law with the law, in millions of generated accesses
     Prove(prove::Arguments),
     /// Count what a node full of protected containers takes of memory
@@ -74,8 +81,10 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Build(arguments) => binaries::perform(&checkout, &arguments),
         Task::Demo(arguments) => demo::perform(&checkout, &arguments),
         Task::Bench(arguments) => bench::perform(&checkout, &arguments),
+        Task::Cluster(task) => cluster::perform(&checkout, task),
         Task::Codegen(arguments) => codegen::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
+        Task::Image(arguments) => image::perform(&checkout, &arguments),
         Task::Prove(arguments) => prove::perform(&checkout, &arguments),
         Task::Scale(arguments) => scale::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),

@@ -22,6 +22,13 @@ pub(crate) fn command(name: &str) -> Command {
     command
 }
 
+/// A command whose program the kernel kills when the thread that has started it ends, however that ends.
+pub(crate) fn bound(program: impl AsRef<OsStr>) -> Command {
+    let mut bound = command("setpriv");
+    bound.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    bound
+}
+
 /// Cargo itself, the one that runs us, in the checkout.
 pub(crate) fn cargo(checkout: &Checkout) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -72,6 +79,8 @@ fn package_of(program: &str) -> Option<&'static str> {
         "mmdebstrap" => "mmdebstrap",
         "mke2fs" => "e2fsprogs",
         "depmod" | "modprobe" => "kmod",
+        "setpriv" => "util-linux",
+        "go" => "golang",
         "xz" => "xz-utils",
         "zstd" => "zstd",
         "tar" => "tar",

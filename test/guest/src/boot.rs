@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use guest::{FILES, HOST_NAME, LEGACY_GROUPS, MODULES, OUT, PLAN, Plan, disk};
+use guest::{FILES, HOST_NAME, LEGACY_GROUPS, MODULES, OUT, PLAN, Plan, disk, network};
 use rustix::mount::{MountFlags, mount, mount_move, mount_remount};
 
 use crate::{disks, process};
@@ -27,8 +27,27 @@ pub(crate) fn bring_up() -> Result<Plan> {
     mount_the_rest()?;
     rustix::system::sethostname(HOST_NAME.as_bytes()).context("set the host name")?;
     fs::create_dir_all(OUT)?;
+    for (number, at) in plan.disks.iter().enumerate() {
+        mount_disk(&disk::more(number), &at.to_string_lossy(), MountFlags::RDONLY)?;
+    }
     process::check(Command::new("ip").args(["link", "set", "lo", "up"]))?;
+    if plan.network {
+        bring_up_network()?;
+    }
     Ok(plan)
+}
+
+fn bring_up_network() -> Result<()> {
+    process::check(Command::new("modprobe").arg("virtio_net"))?;
+    let address = format!("{}/{}", network::ADDRESS, network::PREFIX);
+    for arguments in [
+        &["link", "set", "eth0", "up"][..],
+        &["address", "add", &address, "dev", "eth0"],
+        &["route", "add", "default", "via", network::GATEWAY],
+    ] {
+        process::check(Command::new("ip").args(arguments))?;
+    }
+    Ok(())
 }
 
 fn insert_module(path: &Path) -> Result<()> {

@@ -9,15 +9,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use guest::{IMAGES, ROOTFS, image_name};
+use guest::{IMAGES, PAUSE, POD_NETWORK, ROOTFS, image_name};
 
 use crate::process;
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
 const LOG: &str = "/var/log/containerd.log";
 const CONFIG: &str = "/run/containerd.toml";
-/// Containerd 1.7 has NRI, and leaves it off unless told otherwise.
-const NRI: &str = "version = 2\n[plugins.\"io.containerd.nri.v1.nri\"]\ndisable = false\n";
+/// Where Debian's plugins of containers' networks lie.
+const NETWORK_PLUGINS: &str = "/usr/lib/cni";
 const SNAPSHOTS: &str = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
 const PROBE: &str = "/usr/local/bin/probe";
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Starts containerd and returns once it answers.
 pub(crate) fn start_containerd() -> Result<()> {
     let log = File::create(LOG)?;
-    fs::write(CONFIG, NRI).context(CONFIG)?;
+    fs::write(CONFIG, configuration()).context(CONFIG)?;
     let mut daemon = process::start(
         Command::new("containerd")
             .args(["--config", CONFIG])
@@ -47,6 +47,21 @@ pub(crate) fn start_containerd() -> Result<()> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// Containerd 1.7 has NRI, and leaves it off unless told otherwise. The rest is for kubelets.
+fn configuration() -> String {
+    format!(
+        r#"version = 2
+[plugins."io.containerd.nri.v1.nri"]
+disable = false
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{PAUSE}"
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "{NETWORK_PLUGINS}"
+conf_dir = "{POD_NETWORK}"
+"#
+    )
 }
 
 fn answers() -> Result<bool> {

@@ -3,6 +3,8 @@
 
 pub mod bench;
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the plan lies in the initramfs.
@@ -28,7 +30,27 @@ pub mod disk {
     pub const MODULES: &str = "modules";
     /// Raw: a report and an archive.
     pub const RESULTS: &str = "results";
+
+    /// Those of [`Plan::disks`](super::Plan::disks), in their order.
+    pub fn more(number: usize) -> String {
+        format!("more{number}")
+    }
 }
+
+/// The network of a machine that has one: QEMU's own.
+pub mod network {
+    /// The guest's address.
+    pub const ADDRESS: &str = "10.0.2.15";
+    /// How long the part of it is that names the network.
+    pub const PREFIX: u8 = 24;
+    /// The machine that runs the virtual one.
+    pub const GATEWAY: &str = "10.0.2.2";
+}
+
+/// The image that holds the namespaces of a pod together.
+pub const PAUSE: &str = "testbed.invalid/pause:latest";
+/// Where containerd looks for the configuration of pods' network.
+pub const POD_NETWORK: &str = "/run/testbed/cni";
 
 /// The name of the container image made from one of [`ROOTFS`].
 pub fn image_name(rootfs: &str) -> String {
@@ -54,6 +76,10 @@ pub struct Plan {
     pub modules: Vec<String>,
     /// Start containerd before the work and wait until it answers.
     pub containerd: bool,
+    /// Whether there is a network card to set up.
+    pub network: bool,
+    /// Where more disks are mounted, read-only.
+    pub disks: Vec<PathBuf>,
     /// What to do once the machine is up.
     pub work: Work,
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::tally::Voice;
-use crate::checkout::Checkout;
+use crate::{
+    checkout::Checkout,
+    cluster::{Availability, Kubernetes},
+};
 
 /// Behaviour cases that run on every kernel: each hook and each section of a policy once.
 const ON_EVERY_KERNEL: [&str; 15] = [
@@ -191,6 +194,12 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             on_kernel(checkout, functional.as_deref(), "7.2", &ON_EVERY_KERNEL),
             Voice::Sums,
         ),
+        step(
+            "cluster",
+            "a real cluster, as a user with kubectl sees it, Linux 6.12",
+            in_cluster(checkout),
+            Voice::Sums,
+        ),
     ]
 }
 
@@ -228,6 +237,15 @@ fn on_control_groups_v1(checkout: &Checkout) -> Work {
             Work::Cargo(arguments)
         }
         other => other,
+    }
+}
+
+/// Building Kubernetes takes longer than all other steps: a test run does not begin with it unasked.
+fn in_cluster(checkout: &Checkout) -> Work {
+    match Kubernetes::availability(checkout) {
+        Ok(Availability::Missing(reason)) => Work::Nothing(reason),
+        // An error comes up again in the step, which then fails.
+        Ok(Availability::There) | Err(_) => cargo("xtask cluster test"),
     }
 }
 

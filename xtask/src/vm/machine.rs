@@ -47,6 +47,12 @@ pub(crate) struct Machine {
     pub(crate) containerd: bool,
     /// Files and directories of this machine and where the guest finds them.
     pub(crate) files: Vec<(PathBuf, PathBuf)>,
+    /// More disks, ext4 images, and where the guest has them mounted, read-only.
+    pub(crate) disks: Vec<(PathBuf, PathBuf)>,
+    /// Ports of this machine that lead to ports of the guest, which has a network only if this is set.
+    pub(crate) network: Option<Vec<(u16, u16)>>,
+    /// A reboot boots, with what the disks have by then, instead of ending the machine.
+    pub(crate) reboots: bool,
     /// The boot is ended when it takes longer.
     pub(crate) deadline: Duration,
     /// The guest's first process.
@@ -79,6 +85,9 @@ impl Machine {
             cmdline: String::new(),
             containerd: false,
             files,
+            disks: Vec::new(),
+            network: None,
+            reboots: false,
             deadline: Duration::from_mins(5),
             init: binaries::program(checkout, "guest")?,
         })
@@ -167,7 +176,7 @@ impl Machine {
         let results = results_disk(boot);
         disk::make_blank(&results, RESULTS_BYTES)?;
 
-        let mut qemu = command("qemu-system-x86_64");
+        let mut qemu = program::bound("qemu-system-x86_64");
         // One thread for all processors: with one each, a processor may run a breakpoint that the
         // kernel, patching its own text, has already taken back, and every few boots end in
         // "Oops: int3". BPF programs make the kernel patch itself all the time.
@@ -180,7 +189,10 @@ impl Machine {
         // A fifth level of page tables costs time in emulation and serves machines above 64 TiB.
         qemu.args(["-cpu", "max,la57=off", "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-serial", "mon:stdio"]);
-        qemu.args(["-no-reboot", "-nic", "none"]);
+        if !self.reboots {
+            qemu.arg("-no-reboot");
+        }
+        self.add_network(&mut qemu);
         qemu.arg("-kernel").arg(self.kernel.image()).arg("-initrd").arg(initramfs);
         qemu.arg("-append").arg(format!("{KERNEL_LINE} {}", self.cmdline));
         let root = match disks {
@@ -190,7 +202,26 @@ impl Machine {
         drive(&mut qemu, guest::disk::ROOT, &self.host.disk, root);
         drive(&mut qemu, guest::disk::MODULES, &self.kernel.modules(), "readonly=on");
         drive(&mut qemu, guest::disk::RESULTS, &results, "cache=unsafe");
+        for (number, (image, _)) in self.disks.iter().enumerate() {
+            drive(&mut qemu, &guest::disk::more(number), image, "readonly=on");
+        }
         Ok(qemu)
+    }
+
+    /// QEMU's own network: the guest reaches this machine and is reached through forwarded ports alone.
+    fn add_network(&self, qemu: &mut Command) {
+        let Some(forwarded) = &self.network else {
+            qemu.args(["-nic", "none"]);
+            return;
+        };
+        let address = guest::network::ADDRESS;
+        let mut network = vec!["user,model=virtio-net-pci,ipv6=off".to_owned()];
+        network.extend(
+            forwarded
+                .iter()
+                .map(|(here, there)| format!("hostfwd=tcp:127.0.0.1:{here}-{address}:{there}")),
+        );
+        qemu.args(["-nic", &network.join(",")]);
     }
 
     fn write_initramfs(&self, work: Work, path: &Path) -> Result<()> {
@@ -198,7 +229,13 @@ impl Machine {
         // The kernel opens this before the first process can make it.
         archive.device(Path::new("/dev/console"), 5, 1)?;
         archive.tree(Path::new("/init"), &self.init)?;
-        let mut plan = Plan { modules: Vec::new(), containerd: self.containerd, work };
+        let mut plan = Plan {
+            modules: Vec::new(),
+            containerd: self.containerd,
+            network: self.network.is_some(),
+            disks: self.disks.iter().map(|(_, at)| at.clone()).collect(),
+            work,
+        };
         plan.containerd |= matches!(plan.work, Work::Shell | Work::ImportImages);
         for driver in self.kernel.disk_drivers()? {
             let name = driver.file_name().context("a driver without a name")?;

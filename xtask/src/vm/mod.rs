@@ -3,12 +3,11 @@
 
 mod archive;
 mod console;
-mod disk;
+pub(crate) mod disk;
 mod host;
 mod kernel;
 mod machine;
 mod newc;
-mod oci;
 mod rootfs;
 
 use std::{
