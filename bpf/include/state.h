@@ -307,7 +307,7 @@ struct scratch {
 	__u64 dentry;
 	__u64 mount;
 	__u32 base;
-	__u32 depth;
+	__u32 portions; /* of a long path, still to be stepped */
 	__u32 status;
 	__u32 renames;
 	__u32 mounts;

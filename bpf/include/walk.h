@@ -194,20 +194,6 @@ static long descend_one(__u32 index, struct loop *loop)
 	return 0;
 }
 
-/* Names beyond MAX_CLIMB are stepped in portions, from the root down; each portion climbs again. */
-static long walk_portion(__u32 index, struct loop *loop)
-{
-	struct scratch *s = loop->scratch;
-	__u32 portions = (s->depth + MAX_CLIMB - 1) / MAX_CLIMB;
-	if (index >= portions)
-		return 1;
-	begin_climb(&s->climb, s->dentry, (struct mount *)s->mount);
-	s->climb.skip = (portions - 1 - index) * MAX_CLIMB;
-	bpf_loop(MAX_DEPTH, climb_one, loop, 0);
-	bpf_loop(MAX_TURNS, descend_one, loop, 0);
-	return 0;
-}
-
 static __always_inline __u32 sequence(const void *lock)
 {
 	__u32 value = 1;
@@ -220,23 +206,39 @@ static __always_inline __u32 sequence(const void *lock)
 	return value;
 }
 
-static long walk_once(__u32 index, struct loop *loop)
+/*
+ * A try, or a portion of one: names beyond MAX_CLIMB are stepped in portions, from the root down, and each portion
+ * climbs again. No loop inside this one, since older verifiers follow eight calls and no more.
+ */
+static long walk_some(__u32 index, struct loop *loop)
 {
 	struct scratch *s = loop->scratch;
-	s->renames = sequence(&rename_lock);
-	s->mounts = sequence(&mount_lock);
+	__u32 portions = s->portions;
+	if (!portions) {
+		s->renames = sequence(&rename_lock);
+		s->mounts = sequence(&mount_lock);
+		begin_names(&s->names, s->base);
+	}
 	begin_climb(&s->climb, s->dentry, (struct mount *)s->mount);
+	if (portions)
+		s->climb.skip = (portions - 1) * MAX_CLIMB;
 	bpf_loop(MAX_DEPTH, climb_one, loop, 0);
-	begin_names(&s->names, s->base);
-	s->depth = s->climb.names;
-	s->status = s->climb.status;
-	if (s->status == WALK_OK) {
-		if (!s->depth && !s->prefix)
+	if (!portions) {
+		s->status = s->climb.status;
+		__u32 depth = s->climb.names;
+		if (s->status == WALK_OK && depth > MAX_CLIMB) {
+			s->portions = (depth + MAX_CLIMB - 1) / MAX_CLIMB;
+			return 0;
+		}
+		if (s->status == WALK_OK && !depth && !s->prefix)
 			step_slash(&s->names);
-		else if (s->depth <= MAX_CLIMB)
-			bpf_loop(MAX_TURNS, descend_one, loop, 0);
-		else
-			bpf_loop(MAX_DEPTH / MAX_CLIMB, walk_portion, loop, 0);
+	}
+	if (s->status == WALK_OK)
+		bpf_loop(MAX_TURNS, descend_one, loop, 0);
+	if (portions) {
+		s->portions = portions - 1;
+		if (portions > 1)
+			return 0;
 	}
 	if ((s->renames | s->mounts) & 1 || s->renames != sequence(&rename_lock) ||
 	    s->mounts != sequence(&mount_lock)) {
@@ -265,7 +267,8 @@ __noinline int resolve(struct target *t)
 	loop.scratch->mount = (__u64)mount_of((struct vfsmount *)t->mnt);
 	loop.scratch->base = t->base;
 	loop.scratch->prefix = t->prefix;
-	bpf_loop(WALK_TRIES, walk_once, &loop, 0);
+	loop.scratch->portions = 0;
+	bpf_loop(WALK_TRIES * (MAX_DEPTH / MAX_CLIMB + 1), walk_some, &loop, 0);
 	t->row = loop.scratch->names.row;
 	t->status = loop.scratch->status;
 	return t->status;
