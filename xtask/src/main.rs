@@ -9,6 +9,7 @@ mod demo;
 mod e2e;
 mod program;
 mod prove;
+mod soak;
 mod test;
 mod verifier;
 mod vm;
@@ -41,6 +42,8 @@ enum Task {
     E2e(e2e::Arguments),
     /// Compare every reading of the law with the law, in millions of generated accesses
     Prove(prove::Arguments),
+    /// Start containers by the thousand, and open what is forbidden by the million
+    Soak(soak::Arguments),
     /// Run every check and test, or the named ones
     Test(test::Arguments),
     /// Load every kernel program into every kernel, in virtual machines
@@ -74,6 +77,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Codegen(arguments) => codegen::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Prove(arguments) => prove::perform(&checkout, &arguments),
+        Task::Soak(arguments) => soak::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Events, NotExpressed, Placement, Usage, WorkloadKey, bpf::BpfEnforcer,
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -25,6 +25,9 @@ pub(crate) trait Backend: Enforcer {
 
     /// What the kernel could not hand over since the programs were loaded.
     fn lost(&self) -> Lost;
+
+    /// How much it holds for the workloads.
+    fn usage(&self) -> Usage;
 
     /// Repeats of a log within this time are counted in the next one.
     fn merge_logs(&self, window: Duration);
@@ -49,6 +52,10 @@ impl Backend for BpfEnforcer {
     fn lost(&self) -> Lost {
         let counters = self.counters();
         Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
+    }
+
+    fn usage(&self) -> Usage {
+        Self::usage(self)
     }
 
     fn merge_logs(&self, window: Duration) {
@@ -103,6 +110,10 @@ impl Backend for NoEnforcer {
 
     fn lost(&self) -> Lost {
         Lost::default()
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     fn merge_logs(&self, _: Duration) {}

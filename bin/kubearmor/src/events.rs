@@ -10,7 +10,7 @@ use std::{
 use enforce::{Event, Events, WorkloadKey};
 use feed::Feed;
 use telemetry::{
-    Account, Alert, Delivery, Log, Node, Occurrence, Reporter, Settings, Sink, Subject,
+    Account, Alert, Delivery, Log, Memory, Node, Occurrence, Reporter, Settings, Sink, Subject,
 };
 
 use crate::{backend::Lost, identities::Identities, processes::Processes};
@@ -35,6 +35,11 @@ impl Accounts {
 
     pub(crate) fn lines(&self) -> Vec<Account> {
         self.reporter(|reporter| reporter.accounts())
+    }
+
+    /// How much the reporter remembers.
+    pub(crate) fn memory(&self) -> Memory {
+        self.reporter(|reporter| reporter.memory())
     }
 
     pub(crate) fn set(&self, settings: Settings) {
@@ -89,8 +94,7 @@ fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mu
         None if &*event.workload.0 == WorkloadKey::HOST => Subject::Host,
         // Forgotten long ago; nobody could make sense of an event without a name.
         None => {
-            return accounts
-                .reporter(|reporter| reporter.nameless(&event.workload.0, &event.record));
+            return accounts.reporter(|reporter| reporter.nameless(&event.record));
         }
     };
     let occurrence = Occurrence {

@@ -21,7 +21,10 @@ use tracing::{debug, error, info, warn};
 use wire::Visibility;
 use workload::{Container, RootPlace, WorkloadEvent};
 
-pub(crate) use self::writer::{Gone, IndexHandle, start};
+pub(crate) use self::{
+    overview::Overview,
+    writer::{Gone, IndexHandle, start},
+};
 use crate::{
     backend::{Backend, chain},
     filesystem::LinkSource,

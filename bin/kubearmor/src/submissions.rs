@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use feed::{PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse, proto};
 use policy::{Diagnostic, Kind, PolicyEvent};
+use telemetry::Memory;
 use tracing::{info, warn};
 
 use crate::{
     events::Accounts,
-    index::{Gone, Index, IndexHandle, Keeper, Refusal},
+    index::{Gone, Index, IndexHandle, Keeper, Overview, Refusal},
 };
 
 /// Answers for the index.
@@ -63,6 +64,7 @@ impl ProbeData for Desk {
             return ProbeResponse::default();
         };
         self.accounts.lost_in_kernel(overview.lost);
+        let usage = usage(&overview, self.accounts.memory());
         let (hosts, containers): (Vec<_>, Vec<_>) =
             overview.workloads.into_iter().partition(|workload| workload.host);
         ProbeResponse {
@@ -101,8 +103,33 @@ impl ProbeData for Desk {
                 })
                 .collect(),
             accounts: self.accounts.lines().into_iter().map(Into::into).collect(),
+            usage,
         }
     }
+}
+
+/// What the agent and its programs hold, by name.
+fn usage(overview: &Overview, memory: Memory) -> Vec<proto::policy::Usage> {
+    let Overview { workloads, usage, identities, .. } = overview;
+    let line = |(what, count): (&str, usize)| proto::policy::Usage {
+        what: what.to_owned(),
+        count: u64::try_from(count).unwrap_or(u64::MAX),
+    };
+    let lines = [
+        ("workloads", workloads.len()),
+        ("slots", usage.slots),
+        ("control groups", usage.kernel.cgroups),
+        ("images", usage.images),
+        ("words of images", usage.kernel.image_words),
+        ("hard links", usage.kernel.aliases),
+        ("old files", usage.kernel.old_files),
+        ("remembered slots and images", usage.remembered),
+        ("remembered containers", *identities),
+        ("remembered programs", memory.programs),
+        ("accounts", memory.accounts),
+        ("throttled rules", memory.streams),
+    ];
+    lines.into_iter().map(line).collect()
 }
 
 /// Does what one event asks.

@@ -9,7 +9,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     thread,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use wire::{RecordKind, Visibility};
 
 use self::{demands::demands, directory::Directory, slots::SlotNumbers};
 use crate::{
-    EnforceError, Enforcer, Event, Events, NotExpressed, Placement, WorkloadKey,
+    EnforceError, Enforcer, Event, Events, NotExpressed, Placement, Usage, WorkloadKey,
     events::{Sender, channel},
 };
 
@@ -96,6 +96,17 @@ impl BpfEnforcer {
 
     pub fn counters(&self) -> Counters {
         self.sensor.counters()
+    }
+
+    /// How much is held for the workloads at the moment.
+    pub fn usage(&self) -> Usage {
+        let remembered = self.directory.read().unwrap_or_else(PoisonError::into_inner).len();
+        Usage {
+            slots: self.placed.len(),
+            images: self.images.len(),
+            remembered,
+            kernel: self.sensor.held(),
+        }
     }
 
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.
@@ -224,7 +235,7 @@ impl BpfEnforcer {
 
     fn write_directory(&self, change: impl FnOnce(&mut Directory)) {
         // A poisoned lock still guards a consistent directory: its methods do not panic halfway.
-        change(&mut self.directory.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+        change(&mut self.directory.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn bind(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError> {
@@ -405,7 +416,7 @@ fn forward(directory: &RwLock<Directory>, events: &Sender, ring: Ring, bytes: &[
         }
     };
     let (workload, rules) = {
-        let directory = directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let directory = directory.read().unwrap_or_else(PoisonError::into_inner);
         (directory.workload(record.slot, record.generation), directory.rules(record.image))
     };
     let Some(workload) = workload else {

@@ -52,6 +52,18 @@ pub struct Event {
     pub rules: Option<Arc<RuleSet>>,
 }
 
+/// How much a backend holds. None of it grows with the workloads that have come and gone, beyond what is remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Workloads that have a place.
+    pub slots: usize,
+    /// Compiled rule sets in force.
+    pub images: usize,
+    /// What records that are still on their way may mean; bounded.
+    pub remembered: usize,
+    pub kernel: sensor::Held,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum EnforceError {
     #[error("{action} for workload {workload}")]

@@ -8,6 +8,10 @@ use crate::shared::Mapping;
 /// `ARENA_WORDS`
 pub const ARENA_WORDS: u32 = 1 << 24;
 
+/// Regions that wait to be used again. More would spread the images over memory that is not in use yet, and would
+/// have to be remembered.
+const MOST_RETIRED: usize = 256;
+
 /// A part of the arena that holds one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region {
@@ -41,13 +45,13 @@ impl Arena {
     /// Copies an image in. Nobody reads it until a slot points at it.
     pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaFull> {
         let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
+        if self.regions.retired.len() >= MOST_RETIRED {
+            self.reclaim();
+        }
         let region = if let Some(region) = self.regions.take(needed) {
             region
         } else {
-            // Waits until every program that was running has ended (the kernel's RCU grace period).
-            if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
-                self.regions.reclaim();
-            }
+            self.reclaim();
             self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
         };
         let from = region.base as usize;
@@ -55,9 +59,22 @@ impl Arena {
         Ok(region)
     }
 
+    /// Waits until every program that was running has ended (the kernel's RCU grace period).
+    fn reclaim(&mut self) {
+        if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
+            self.regions.reclaim();
+        }
+    }
+
     /// Gives a region back, once no slot points at it.
     pub(crate) fn retire(&mut self, region: Region) {
         self.regions.retired.push(region);
+    }
+
+    /// Words that are not free.
+    pub(crate) fn in_use(&self) -> usize {
+        let free: u32 = self.regions.free.iter().map(|region| region.len).sum();
+        (ARENA_WORDS - free) as usize
     }
 }
 

@@ -20,7 +20,7 @@ mod signatures;
 pub use aliases::{ALIAS_ROWS, Alias};
 pub use arena::{ARENA_WORDS, ArenaFull, Region};
 pub use demand::Demand;
-pub use load::{LoadError, Loaded, Options, Sensor};
+pub use load::{Held, LoadError, Loaded, Options, Sensor};
 pub use pins::{ABI, PinError, PinnedRuns, detach_all};
 pub use probe::{Capabilities, Capability, probe};
 pub use rings::{Reader, Ring, Then};

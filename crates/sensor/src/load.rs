@@ -79,6 +79,19 @@ pub struct Loaded {
     pub missing: Vec<(String, String)>,
 }
 
+/// What the kernel holds for the workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Control groups that belong to a slot.
+    pub cgroups: usize,
+    /// Objects with further hard links, of all images.
+    pub aliases: usize,
+    /// Files that were open before rules denied them.
+    pub old_files: usize,
+    /// Words of the arena that are given out, or are to be given back when no program can be reading them.
+    pub image_words: usize,
+}
+
 /// The loaded programs and everything that steers them.
 #[derive(Debug)]
 pub struct Sensor {
@@ -381,6 +394,17 @@ impl Sensor {
 
     pub fn counters(&self) -> Counters {
         self.settings.settings().counters()
+    }
+
+    /// How much the kernel holds for us, counted there.
+    pub fn held(&self) -> Held {
+        let count = |map: &MapHandle| map.keys().count();
+        Held {
+            cgroups: count(&self.cgroups),
+            aliases: count(&self.aliases),
+            old_files: count(&self.old_files),
+            image_words: self.arena.in_use(),
+        }
     }
 
     /// Takes away what earlier runs of the agent left in force. To be called once our own rules are.

@@ -62,6 +62,10 @@ impl Accounts {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
     pub(crate) fn lines(&self) -> Vec<Account> {
         self.lines.iter().map(|(key, &counts)| Account { key: key.clone(), counts }).collect()
     }

@@ -35,6 +35,10 @@ impl ProgramTable {
         Self { programs: LruCache::new(capacity) }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.programs.len()
+    }
+
     pub(crate) fn insert(&mut self, exec: u64, program: Arc<Program>) {
         if exec != 0 {
             self.programs.put(exec, program);

@@ -79,6 +79,10 @@ impl Throttle {
         self.windows.clear();
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.windows.len()
+    }
+
     pub(crate) fn forget(&mut self, workload: &str) {
         self.windows.retain(|stream, _| *stream.account.workload != *workload);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use enforce::Usage;
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
 
@@ -17,6 +18,9 @@ pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
     pub(crate) lost: Lost,
+    pub(crate) usage: Usage,
+    /// Containers that events can be attributed to, those that ended lately among them.
+    pub(crate) identities: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ impl Index {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
             lost: self.backend.lost(),
+            usage: self.backend.usage(),
+            identities: self.identities.len(),
         }
     }
 

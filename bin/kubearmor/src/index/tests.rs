@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use enforce::Enforcer;
+use enforce::{Enforcer, Usage};
 use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
 
@@ -96,6 +96,10 @@ impl Backend for FakeEnforcer {
 
     fn lost(&self) -> Lost {
         Lost::default()
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { slots: self.asked().rules.len(), ..Usage::default() }
     }
 
     fn merge_logs(&self, window: Duration) {

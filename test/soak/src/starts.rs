@@ -1,0 +1,175 @@
+//! Containers start and stop, with the runtime's hook asking the agent: each does what is forbidden first, and the agent
+//! holds no more at the end than after the warm-up.
+
+use std::{
+    path::Path,
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use guest::agent::Agent;
+
+use crate::{
+    bundle::{Bundle, SECRET, Start},
+    growth::Looks,
+    rules, usage,
+};
+
+/// Looks at the agent, spread over the run.
+const LOOKS: usize = 40;
+/// The agent remembers what has ended, within limits; the longest memory is that of slots.
+const FULL_MEMORY: usize = 4_500;
+/// Programs that it remembers: filled beforehand where the run is long enough to see the difference.
+const PROGRAMS: &str = "16384";
+const LONG: usize = 1_000;
+/// Failures that are told in full.
+const TOLD: usize = 5;
+
+#[derive(Debug, Default)]
+struct Tally {
+    refused: usize,
+    opened: usize,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    fn started(&self) -> usize {
+        self.refused + self.opened + self.failed.len()
+    }
+
+    fn count(&mut self, start: Start) {
+        match start {
+            Start::Refused => self.refused += 1,
+            Start::Opened => self.opened += 1,
+            Start::Failed(why) => self.failed.push(why),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.refused += other.refused;
+        self.opened += other.opened;
+        self.failed.extend(other.failed);
+    }
+}
+
+pub(crate) fn perform(starts: usize, workers: usize, runtime: &Path) -> Result<bool> {
+    let mut agent = Agent::start(&["--enableNRI=false"])?;
+    agent.wait_until_ready()?;
+    let bundle = Bundle::make(runtime, "first", &["open", SECRET])?;
+    // Without rules it succeeds: else every start below would prove nothing.
+    match bundle.start("free")? {
+        Start::Opened => {}
+        other => bail!("without a policy, a container's program should read {SECRET}: {other:?}"),
+    }
+    rules::forbid(SECRET, 0)?;
+    if starts >= LONG {
+        fill(runtime)?;
+    }
+
+    let mut looks = Looks::default();
+    looks.add(0, usage::look(agent.pid())?);
+    let mut tally = Tally::default();
+    let since = Instant::now();
+    let round = starts.div_ceil(LOOKS).max(workers);
+    while tally.started() < starts {
+        let count = round.min(starts - tally.started());
+        tally.add(run_round(&bundle, tally.started(), count, workers)?);
+        looks.add(tally.started(), usage::look(agent.pid())?);
+        let minutes = since.elapsed().as_secs_f64() / 60.0;
+        println!(
+            "{} containers started: {} refused, {} opened, {} did not start; {:.0} a minute",
+            tally.started(),
+            tally.refused,
+            tally.opened,
+            tally.failed.len(),
+            per(tally.started(), minutes)
+        );
+    }
+    Ok(tell(&tally, &looks, warm_up(starts)))
+}
+
+fn per(starts: usize, minutes: f64) -> f64 {
+    u32::try_from(starts).map_or(f64::INFINITY, f64::from) / minutes
+}
+
+/// When everything that is remembered has been forgotten once, or half of a run that is too short for it.
+fn warm_up(starts: usize) -> usize {
+    if starts >= 2 * FULL_MEMORY { FULL_MEMORY } else { starts / 2 }
+}
+
+/// Has one container start as many programs as the agent remembers.
+fn fill(runtime: &Path) -> Result<()> {
+    println!("one container starts {PROGRAMS} programs, as many as the agent remembers");
+    let bundle = Bundle::make(runtime, "fill", &["repeat", PROGRAMS, "/probe", "open", "/note"])?;
+    let status = bundle.run("fill").status().context("cannot start the runtime")?;
+    ensure!(status.success(), "the container ended with {status}");
+    Ok(())
+}
+
+/// Starts so many containers, side by side, and returns when all have ended.
+fn run_round(bundle: &Bundle, first: usize, count: usize, workers: usize) -> Result<Tally> {
+    let tallies: Vec<Result<Tally>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| {
+                scope.spawn(move || {
+                    let mut tally = Tally::default();
+                    for number in (first + worker..first + count).step_by(workers) {
+                        tally.count(bundle.start(&format!("soak-{number}"))?);
+                    }
+                    Ok(tally)
+                })
+            })
+            .collect();
+        let ended = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| bail!("a worker broke down"))
+        };
+        threads.into_iter().map(ended).collect()
+    });
+    tallies.into_iter().try_fold(Tally::default(), |mut sum, tally| {
+        sum.add(tally?);
+        Ok(sum)
+    })
+}
+
+/// Prints what came of it; true if all is as it should be.
+fn tell(tally: &Tally, looks: &Looks, warm: usize) -> bool {
+    println!("\n{}\n", looks.table());
+    let grown = looks.grown(warm);
+    for line in &grown {
+        println!("GROWN since {warm} starts: {line}");
+    }
+    for why in tally.failed.iter().take(TOLD) {
+        println!("DID NOT START: {why}");
+    }
+    println!(
+        "{} of {} starts succeeded in what is forbidden; {} did not start; {} of what the agent holds has grown",
+        tally.opened,
+        tally.started(),
+        tally.failed.len(),
+        grown.len()
+    );
+    tally.opened == 0 && tally.failed.is_empty() && grown.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warm_up_leaves_enough_to_compare() {
+        assert_eq!(warm_up(10_000), FULL_MEMORY);
+        assert_eq!(warm_up(200), 100);
+    }
+
+    #[test]
+    fn every_start_is_counted_once() {
+        let mut tally = Tally::default();
+        tally.count(Start::Refused);
+        tally.count(Start::Failed("no".to_owned()));
+        let mut sum = Tally::default();
+        sum.count(Start::Opened);
+        sum.add(tally);
+        assert_eq!((sum.refused, sum.opened, sum.failed.len(), sum.started()), (1, 1, 1, 3));
+    }
+}
