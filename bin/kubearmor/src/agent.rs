@@ -1,6 +1,6 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{fs, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use feed::{Feed, FeedOptions, Services};
@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::WorkloadEvent;
+use workload::{Appearing, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
@@ -242,17 +242,36 @@ fn follow_containers(
 ) -> impl Future<Output = ()> + use<> {
     let (sender, mut receiver) = mpsc::channel::<WorkloadEvent>(WORKLOAD_QUEUE);
     tokio::spawn(workload::containerd::watch(config.containerd_socket.clone(), sender));
+    let appearing = follow_control_groups(index.clone())
+        .inspect_err(|problem| warn!("control groups are not seen as they appear: {problem}"));
     async move {
         while let Some(event) = receiver.recv().await {
-            let ready = index.call(move |index| {
+            let heard = index.call(move |index| {
                 index.heard(event);
-                index.is_ready()
+                (index.is_ready(), index.take_folders())
             });
-            match ready.await {
-                Ok(true) => scanned.notify_one(),
-                Ok(false) => {}
-                Err(_gone) => return,
+            let Ok((ready, folders)) = heard.await else { return };
+            if ready {
+                scanned.notify_one();
+            }
+            for folder in folders {
+                // A pod's folder goes with the pod.
+                let _ = appearing.as_ref().map(|appearing| appearing.look_into(&folder));
             }
         }
     }
+}
+
+/// Hands control groups that appear to the index: they may be those of containers that start again.
+fn follow_control_groups(index: IndexHandle) -> std::io::Result<Appearing> {
+    let (sender, mut groups) = mpsc::channel::<PathBuf>(WORKLOAD_QUEUE);
+    let appearing = Appearing::tell(sender)?;
+    tokio::spawn(async move {
+        while let Some(group) = groups.recv().await {
+            if index.call(move |index| index.appeared(&group)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(appearing)
 }

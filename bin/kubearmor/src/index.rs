@@ -3,6 +3,7 @@
 //! The index owns policies, workloads and postures. Every change computes the rule sets of the workloads it concerns
 //! and hands those that differ to the enforcer, before anybody hears that the change is done.
 
+mod again;
 mod arrival;
 mod overview;
 mod writer;
@@ -21,6 +22,7 @@ use tracing::{debug, error, info, warn};
 use wire::Visibility;
 use workload::{Container, RootPlace, WorkloadEvent};
 
+use self::again::Pasts;
 pub(crate) use self::{
     overview::Overview,
     writer::{Gone, IndexHandle, start},
@@ -97,9 +99,33 @@ struct Governed {
     container: Option<Container>,
     /// The rules in force; `None` before the first ones.
     rules: Option<Arc<RuleSet>>,
+    /// What links meant when the rules were computed.
+    links: Links,
+    /// Nobody has told of this life yet: its control group has appeared. The links are those of the life before.
+    foreseen: bool,
     not_expressed: Vec<NotExpressed>,
     /// Why the rules in force are not the ones that should be.
     problem: Option<String>,
+}
+
+impl Governed {
+    /// A container that has no rules yet.
+    fn of(container: Container) -> Self {
+        Self {
+            workload: container.workload(),
+            placement: Placement::Container {
+                cgroup: container.cgroup.clone(),
+                pid: Some(container.pid),
+            },
+            root: container.root(),
+            container: Some(container),
+            rules: None,
+            links: Links::default(),
+            foreseen: false,
+            not_expressed: Vec::new(),
+            problem: None,
+        }
+    }
 }
 
 pub(crate) struct Index {
@@ -111,6 +137,7 @@ pub(crate) struct Index {
     policies: BTreeMap<PolicyId, Held>,
     workloads: BTreeMap<WorkloadKey, Governed>,
     identities: Arc<Identities>,
+    pasts: Pasts,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -135,6 +162,7 @@ impl Index {
             policies: BTreeMap::new(),
             workloads: BTreeMap::new(),
             identities,
+            pasts: Pasts::default(),
             answered: false,
             scanned: false,
         };
@@ -306,6 +334,8 @@ impl Index {
                     root: RootPlace::Host,
                     container: None,
                     rules: None,
+                    links: Links::default(),
+                    foreseen: false,
                     not_expressed: Vec::new(),
                     problem: None,
                 };
@@ -383,12 +413,12 @@ impl Index {
             Placement::Container { .. } => settings.containers,
         };
         let wanted = ruleset::wanted_links(selecting.iter().copied());
-        let links = if wanted == ruleset::WantedLinks::default() {
-            Links::default()
-        } else {
-            self.links.links(&governed.root, wanted)
-        };
-        let rules = ruleset::build(selecting, &governed.workload, postures, &links);
+        if wanted == ruleset::WantedLinks::default() {
+            governed.links = Links::default();
+        } else if !governed.foreseen {
+            governed.links = self.links.links(&governed.root, wanted);
+        }
+        let rules = ruleset::build(selecting, &governed.workload, postures, &governed.links);
         let unchanged = match &governed.rules {
             Some(before) => **before == rules,
             // A placed workload without rules is what the enforcer starts from.

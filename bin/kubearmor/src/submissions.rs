@@ -110,7 +110,7 @@ impl ProbeData for Desk {
 
 /// What the agent and its programs hold, by name.
 fn usage(overview: &Overview, memory: Memory) -> Vec<proto::policy::Usage> {
-    let Overview { workloads, usage, identities, .. } = overview;
+    let Overview { workloads, usage, identities, pasts, .. } = overview;
     let line = |(what, count): (&str, usize)| proto::policy::Usage {
         what: what.to_owned(),
         count: u64::try_from(count).unwrap_or(u64::MAX),
@@ -125,6 +125,7 @@ fn usage(overview: &Overview, memory: Memory) -> Vec<proto::policy::Usage> {
         ("old files", usage.kernel.old_files),
         ("remembered slots and images", usage.remembered),
         ("remembered containers", *identities),
+        ("containers that may come again", *pasts),
         ("remembered programs", memory.programs),
         ("accounts", memory.accounts),
         ("throttled rules", memory.streams),

@@ -4,6 +4,7 @@
 //! This crate reads; it never enforces and never decides which policy concerns whom.
 #![forbid(unsafe_code)]
 
+mod appearing;
 mod cgroup;
 mod container;
 pub mod containerd;
@@ -16,6 +17,7 @@ pub mod nri;
 pub mod oci;
 mod root;
 
+pub use appearing::Appearing;
 pub use cgroup::is_over;
 pub use container::{Container, WorkloadEvent};
 pub use governor::{Governor, Way};

@@ -81,6 +81,7 @@ const OPERATIONS: &[Operation] = &[
     operation("userns", "CMD [ARGS]", sandbox::userns),
     operation("mmap-exec-anon", "", memory::mmap_exec_anon),
     operation("map-exec", "WAY [PATH]", memory::map_exec),
+    operation("pause", "", process::pause),
     operation("ptrace", "PID", process::ptrace),
     operation("read-env", "PID", process::read_env),
 ];

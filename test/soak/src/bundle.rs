@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::rules;
@@ -68,6 +68,25 @@ impl Bundle {
         command.args(["--root", STATE, "run", "--bundle"]).arg(&self.place).arg(id);
         command.stdin(Stdio::null());
         command
+    }
+
+    /// Starts a container that stays until [`Bundle::end`].
+    pub(crate) fn begin(&self, id: &str) -> Result<()> {
+        self.call(&["run", "--detach", "--bundle"], Some(&self.place), id)
+    }
+
+    /// Ends and removes it.
+    pub(crate) fn end(&self, id: &str) -> Result<()> {
+        self.call(&["delete", "--force"], None, id)
+    }
+
+    fn call(&self, words: &[&str], place: Option<&Path>, id: &str) -> Result<()> {
+        let mut command = Command::new(&self.runtime);
+        command.args(["--root", STATE]).args(words).args(place).arg(id);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let status = command.status().with_context(|| self.runtime.display().to_string())?;
+        ensure!(status.success(), "`{}` of container {id} ended with {status}", words[0]);
+        Ok(())
     }
 
     /// Runs a container whose program is refused what is forbidden, or is not.

@@ -30,6 +30,7 @@ fn bound(what: &str) -> Bound {
         // Images that are given back wait for company: 256 of some hundred words each.
         "words of images" => Bound::AtMost(1 << 18),
         "remembered slots and images" => Bound::AtMost(4 * 4096),
+        "containers that may come again" => Bound::AtMost(1024),
         "remembered containers" => Bound::AtMost(2 * 1024),
         "remembered programs" => Bound::AtMost(16_384),
         // A few lines for each container that is remembered.

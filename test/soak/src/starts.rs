@@ -4,7 +4,7 @@
 use std::{
     path::Path,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,11 +13,12 @@ use guest::agent::Agent;
 use crate::{
     bundle::{Bundle, SECRET, Start},
     growth::Looks,
-    rules, usage,
+    rules,
+    usage::{self, DESCRIPTORS, MAPS, MEMORY, Usage},
 };
 
 /// Looks at the agent, spread over the run.
-const LOOKS: usize = 40;
+const LOOKS: usize = 20;
 /// The agent remembers what has ended, within limits; the longest memory is that of slots.
 const FULL_MEMORY: usize = 4_500;
 /// Programs that it remembers: filled beforehand where the run is long enough to see the difference.
@@ -72,25 +73,39 @@ pub(crate) fn perform(starts: usize, workers: usize, runtime: &Path) -> Result<b
     let mut tally = Tally::default();
     let since = Instant::now();
     let round = starts.div_ceil(LOOKS).max(workers);
+    let resident = Bundle::make(runtime, "resident", &["pause"])?;
     while tally.started() < starts {
         let count = round.min(starts - tally.started());
+        // As on any node, something runs beside what comes and goes; at each look nothing does.
+        resident.begin("resident")?;
         tally.add(run_round(&bundle, tally.started(), count, workers)?);
-        looks.add(tally.started(), usage::look(agent.pid())?);
-        let minutes = since.elapsed().as_secs_f64() / 60.0;
-        println!(
-            "{} containers started: {} refused, {} opened, {} did not start; {:.0} a minute",
-            tally.started(),
-            tally.refused,
-            tally.opened,
-            tally.failed.len(),
-            per(tally.started(), minutes)
-        );
+        resident.end("resident")?;
+        let usage = usage::look(agent.pid())?;
+        println!("{}; {}", so_far(&tally, since.elapsed()), shown(&usage));
+        looks.add(tally.started(), usage);
     }
     Ok(tell(&tally, &looks, warm_up(starts)))
 }
 
-fn per(starts: usize, minutes: f64) -> f64 {
-    u32::try_from(starts).map_or(f64::INFINITY, f64::from) / minutes
+fn so_far(tally: &Tally, took: Duration) -> String {
+    let starts = u32::try_from(tally.started()).map_or(f64::INFINITY, f64::from);
+    format!(
+        "{} containers started: {} refused, {} opened, {} did not start; {:.0} a minute",
+        tally.started(),
+        tally.refused,
+        tally.opened,
+        tally.failed.len(),
+        starts * 60.0 / took.as_secs_f64()
+    )
+}
+
+/// What is worth following while it runs.
+fn shown(usage: &Usage) -> String {
+    let followed = [MEMORY, DESCRIPTORS, MAPS, "slots", "control groups"];
+    let counts = followed.map(|what| {
+        format!("{what}: {}", usage.get(what).map_or_else(|| "-".to_owned(), u64::to_string))
+    });
+    counts.join(", ")
 }
 
 /// When everything that is remembered has been forgotten once, or half of a run that is too short for it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use enforce::{Placement, WorkloadKey};
+use enforce::WorkloadKey;
 use tracing::{debug, error, warn};
 use workload::Container;
 
@@ -21,7 +21,7 @@ impl Index {
         }
         if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
             self.heard_again(&key, &container);
-        } else {
+        } else if !self.came_as_foreseen(&key, &container) {
             self.begin(&key, container);
         }
         self.standing(&key)
@@ -31,19 +31,7 @@ impl Index {
     fn begin(&mut self, key: &WorkloadKey, container: Container) {
         self.stopped(&key.0, |_| true);
         self.identities.insert(key, &container);
-        let governed = Governed {
-            workload: container.workload(),
-            placement: Placement::Container {
-                cgroup: container.cgroup.clone(),
-                pid: Some(container.pid),
-            },
-            root: container.root(),
-            container: Some(container),
-            rules: None,
-            not_expressed: Vec::new(),
-            problem: None,
-        };
-        self.follow(key, governed);
+        self.follow(key, Governed::of(container));
     }
 
     /// Its place is known. Its labels may not have been, nor all links of its root filesystem: the first source may have
@@ -86,10 +74,13 @@ impl Index {
         if !known.is_some_and(over) {
             return;
         }
-        self.workloads.remove(&key);
+        let ended = self.workloads.remove(&key);
         self.identities.retire(&key);
         if let Err(error) = self.backend.remove(&key) {
             warn!("container {id} ended: {}", chain(&error));
+        }
+        if let Some(ended) = ended {
+            self.may_come_again(ended);
         }
     }
 

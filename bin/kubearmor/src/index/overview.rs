@@ -21,6 +21,8 @@ pub(crate) struct Overview {
     pub(crate) usage: Usage,
     /// Containers that events can be attributed to, those that ended lately among them.
     pub(crate) identities: usize,
+    /// Ended containers whose rules are ready for a restart.
+    pub(crate) pasts: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,7 @@ impl Index {
             lost: self.backend.lost(),
             usage: self.backend.usage(),
             identities: self.identities.len(),
+            pasts: self.pasts.len(),
         }
     }
 

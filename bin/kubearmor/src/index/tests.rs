@@ -27,6 +27,7 @@ struct Asked {
     /// By workload, the rules in force.
     rules: BTreeMap<String, Arc<RuleSet>>,
     placed: Vec<String>,
+    removed: Vec<String>,
     visible: BTreeMap<String, Visibility>,
     window: Duration,
     applied: usize,
@@ -83,7 +84,9 @@ impl Enforcer for FakeEnforcer {
     }
 
     fn remove(&mut self, key: &WorkloadKey) -> Result<(), EnforceError> {
-        self.asked().rules.remove(&*key.0);
+        let mut asked = self.asked();
+        asked.removed.push(key.to_string());
+        asked.rules.remove(&*key.0);
         Ok(())
     }
 }

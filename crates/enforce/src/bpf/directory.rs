@@ -12,6 +12,8 @@ use crate::WorkloadKey;
 
 /// How many that have gone are remembered.
 const MEMORY: usize = 4096;
+/// How many rules of images that have gone, beside the last image of all.
+const MEMORY_OF_RULES: usize = 1 << 17;
 
 #[derive(Debug, Default)]
 pub(super) struct Directory {
@@ -19,6 +21,7 @@ pub(super) struct Directory {
     left: VecDeque<(u32, u32)>,
     images: HashMap<u32, Arc<RuleSet>>,
     gone: VecDeque<u32>,
+    gone_rules: usize,
 }
 
 impl Directory {
@@ -36,16 +39,26 @@ impl Directory {
     }
 
     pub(super) fn image_made(&mut self, number: u32, rules: &Arc<RuleSet>) {
-        self.images.insert(number, Arc::clone(rules));
+        // Where containers come and go, the same rules are computed over and over.
+        let known = self.images.values().find(|known| *known == rules);
+        let rules = Arc::clone(known.unwrap_or(rules));
+        self.images.insert(number, rules);
     }
 
     pub(super) fn image_gone(&mut self, number: u32) {
+        self.gone_rules += self.rules_of(number);
         self.gone.push_back(number);
-        if self.gone.len() > MEMORY
+        while (self.gone.len() > MEMORY || self.gone_rules > MEMORY_OF_RULES)
+            && self.gone.len() > 1
             && let Some(oldest) = self.gone.pop_front()
         {
+            self.gone_rules -= self.rules_of(oldest);
             self.images.remove(&oldest);
         }
+    }
+
+    fn rules_of(&self, image: u32) -> usize {
+        self.images.get(&image).map_or(0, |rules| rules.rules.len())
     }
 
     pub(super) fn workload(&self, slot: u32, generation: u32) -> Option<WorkloadKey> {
@@ -87,5 +100,52 @@ mod tests {
         }
         assert_eq!(directory.workload(1, 0), None);
         assert!(directory.workload(1, 1).is_some());
+    }
+
+    fn rules(count: usize) -> Arc<RuleSet> {
+        let policy = policy::parse(
+            "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec:\n  \
+             selector: {matchLabels: {app: web}}\n  file: {matchPaths: [{path: /a}]}\n  action: Block\n",
+            "p.yaml",
+        );
+        let workload = ruleset::Workload {
+            kind: ruleset::WorkloadKind::Container,
+            name: "web".into(),
+            namespace: "default".into(),
+            labels: [("app".to_owned(), "web".to_owned())].into(),
+        };
+        let postures = ruleset::Postures::default();
+        let links = ruleset::Links::default();
+        let mut set = ruleset::build(policy.policies.iter(), &workload, postures, &links);
+        let rule = set.rules[0].clone();
+        set.rules.resize(count, rule);
+        Arc::new(set)
+    }
+
+    #[test]
+    fn equal_rules_are_kept_once() {
+        let mut directory = Directory::default();
+        directory.image_made(1, &rules(1));
+        directory.image_gone(1);
+        directory.image_made(2, &rules(1));
+        directory.image_made(3, &rules(2));
+        let [one, two, three] = [1, 2, 3].map(|image| directory.rules(image).expect("kept"));
+        assert!(Arc::ptr_eq(&one, &two));
+        assert_eq!(three.rules.len(), 2);
+    }
+
+    #[test]
+    fn large_rule_sets_that_have_gone_are_forgotten_sooner() {
+        let mut directory = Directory::default();
+        for image in 0..5 {
+            directory.image_made(image, &rules(MEMORY_OF_RULES / 2));
+            directory.image_gone(image);
+        }
+        let kept: Vec<_> = (0..5).filter(|image| directory.rules(*image).is_some()).collect();
+        assert_eq!(kept, [3, 4]);
+        directory.image_made(5, &rules(2 * MEMORY_OF_RULES));
+        directory.image_gone(5);
+        assert!(directory.rules(5).is_some(), "its last records may be on their way");
+        assert!(directory.rules(4).is_none());
     }
 }
