@@ -151,7 +151,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     // Before containerd is asked: it answers only when the hooks that wait for the agent have ended.
     arrivals::listen(&arrivals, &config).await;
     let scanned = Arc::new(Notify::new());
-    tokio::spawn(follow_containers(&config, index.clone(), Arc::clone(&scanned)));
+    tokio::spawn(follow_containers(&config, Arc::clone(&arrivals), Arc::clone(&scanned)));
     tokio::spawn(ways::tell(arrivals.ways.follow(), config.clone(), capabilities, enforcing));
 
     let readiness = tokio::spawn({
@@ -237,20 +237,22 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
 /// Hands what happens to containers to the index, and tells when all that exist are governed.
 fn follow_containers(
     config: &Config,
-    index: IndexHandle,
+    arrivals: Arc<Arrivals>,
     scanned: Arc<Notify>,
 ) -> impl Future<Output = ()> + use<> {
     let (sender, mut receiver) = mpsc::channel::<WorkloadEvent>(WORKLOAD_QUEUE);
     tokio::spawn(workload::containerd::watch(config.containerd_socket.clone(), sender));
+    let index = arrivals.index.clone();
     let appearing = follow_control_groups(index.clone())
         .inspect_err(|problem| warn!("control groups are not seen as they appear: {problem}"));
     async move {
         while let Some(event) = receiver.recv().await {
             let heard = index.call(move |index| {
                 index.heard(event);
-                (index.is_ready(), index.take_folders())
+                (index.is_ready(), index.unasked(), index.take_folders())
             });
-            let Ok((ready, folders)) = heard.await else { return };
+            let Ok((ready, unasked, folders)) = heard.await else { return };
+            arrivals.ways.started(unasked);
             if ready {
                 scanned.notify_one();
             }

@@ -26,7 +26,7 @@ const LOOK_FOR_ENDED: Duration = Duration::from_mins(1);
 /// The agent as hooks and NRI see it.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
-    index: IndexHandle,
+    pub(crate) index: IndexHandle,
     containerd: PathBuf,
     pub(crate) ways: Ways,
     /// `None` where nothing can be kept.

@@ -26,6 +26,9 @@ pub(crate) trait Backend: Enforcer {
     /// What the kernel could not hand over since the programs were loaded.
     fn lost(&self) -> Lost;
 
+    /// Whether a program of the workload runs by now, or has run.
+    fn has_entered(&self, workload: &WorkloadKey) -> bool;
+
     /// How much it holds for the workloads.
     fn usage(&self) -> Usage;
 
@@ -52,6 +55,10 @@ impl Backend for BpfEnforcer {
     fn lost(&self) -> Lost {
         let counters = self.counters();
         Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
+    }
+
+    fn has_entered(&self, workload: &WorkloadKey) -> bool {
+        Self::has_entered(self, workload)
     }
 
     fn usage(&self) -> Usage {
@@ -110,6 +117,10 @@ impl Backend for NoEnforcer {
 
     fn lost(&self) -> Lost {
         Lost::default()
+    }
+
+    fn has_entered(&self, _: &WorkloadKey) -> bool {
+        false
     }
 
     fn usage(&self) -> Usage {

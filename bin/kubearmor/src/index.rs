@@ -24,6 +24,7 @@ use workload::{Container, RootPlace, WorkloadEvent};
 
 use self::again::Pasts;
 pub(crate) use self::{
+    arrival::Unasked,
     overview::Overview,
     writer::{Gone, IndexHandle, start},
 };
@@ -138,6 +139,7 @@ pub(crate) struct Index {
     workloads: BTreeMap<WorkloadKey, Governed>,
     identities: Arc<Identities>,
     pasts: Pasts,
+    unasked: Unasked,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -163,6 +165,7 @@ impl Index {
             workloads: BTreeMap::new(),
             identities,
             pasts: Pasts::default(),
+            unasked: Unasked::default(),
             answered: false,
             scanned: false,
         };
@@ -271,7 +274,7 @@ impl Index {
     pub(crate) fn heard(&mut self, event: WorkloadEvent) {
         match event {
             // Whoever waits for a container asks through `arrived`; what went wrong is logged.
-            WorkloadEvent::Started(container) => drop(self.arrived(container)),
+            WorkloadEvent::Started(container) => self.found(container),
             WorkloadEvent::Stopped { id, pid } => self.stopped(&id, |life| life.pid == pid),
             WorkloadEvent::Scanned => self.scanned(),
             WorkloadEvent::RuntimeAway => self.answered = true,

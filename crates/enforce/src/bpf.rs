@@ -98,6 +98,11 @@ impl BpfEnforcer {
         self.sensor.counters()
     }
 
+    /// Whether the workload has executed a program by now.
+    pub fn has_entered(&self, workload: &WorkloadKey) -> bool {
+        self.placed.get(workload).is_some_and(|placed| self.sensor.has_entered(placed.slot))
+    }
+
     /// How much is held for the workloads at the moment.
     pub fn usage(&self) -> Usage {
         let remembered = self.directory.read().unwrap_or_else(PoisonError::into_inner).len();

@@ -314,6 +314,11 @@ impl Sensor {
         self.slots.slots()[slot as usize % SLOTS as usize].begin(generation);
     }
 
+    /// Whether a task of the slot has executed a program by now.
+    pub fn has_entered(&self, slot: u32) -> bool {
+        self.slots.slots()[slot as usize % SLOTS as usize].has_entered()
+    }
+
     /// Events of these classes are logged for the slot.
     pub fn show(&self, slot: u32, classes: Visibility) {
         self.slots.slots()[slot as usize % SLOTS as usize].show(u16::from(classes.bits()));

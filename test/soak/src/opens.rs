@@ -2,6 +2,7 @@
 //! open succeeds.
 
 use std::{
+    fs,
     path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -9,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use guest::agent::Agent;
 
 use crate::{
@@ -32,7 +33,7 @@ struct Count {
 }
 
 pub(crate) fn perform(opens: u64, runtime: &Path) -> Result<bool> {
-    println!("preemption: {}", preemption());
+    println!("preemption: {}", preemption()?);
     let mut agent = Agent::start(&["--enableNRI=false"])?;
     agent.wait_until_ready()?;
     rules::forbid(SECRET, 0)?;
@@ -102,8 +103,7 @@ fn with_changing_rules<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Resu
         let worked = work();
         over.store(true, Ordering::Relaxed);
         let revisions = changing.join();
-        let revisions =
-            revisions.unwrap_or_else(|_| anyhow::bail!("the policy's thread broke down"));
+        let revisions = revisions.unwrap_or_else(|_| bail!("the policy's thread broke down"));
         Ok((worked?, revisions?))
     })
 }
@@ -121,12 +121,23 @@ fn niced(command: Command) -> Result<Child> {
     nice.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("cannot start nice")
 }
 
-/// How the kernel preempts, as it says itself; the one in force is in brackets.
-fn preemption() -> String {
-    let mount = Command::new("mount").args(["-t", "debugfs", "none", "/sys/kernel/debug"]).status();
-    drop(mount);
-    std::fs::read_to_string(PREEMPTION)
-        .map_or_else(|error| format!("{PREEMPTION}: {error}"), |text| text.trim().to_owned())
+/// How the kernel preempts, as it says itself; the one in force is in brackets. Fails if it was told another one.
+fn preemption() -> Result<String> {
+    // It may be mounted already; what follows tells.
+    drop(Command::new("mount").args(["-t", "debugfs", "none", "/sys/kernel/debug"]).status());
+    let told = fs::read_to_string("/proc/cmdline")?;
+    let told = told.split_whitespace().find_map(|word| word.strip_prefix("preempt="));
+    let found = fs::read_to_string(PREEMPTION).map(|text| text.trim().to_owned());
+    match (found, told) {
+        (Ok(found), Some(told)) if !found.contains(&format!("({told})")) => {
+            bail!("the kernel was told preempt={told} and has {found}")
+        }
+        (Err(error), Some(told)) => {
+            Err(error).with_context(|| format!("whether preempt={told} holds: {PREEMPTION}"))
+        }
+        (Ok(found), _) => Ok(found),
+        (Err(_), None) => Ok("not to be chosen on this kernel".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -72,12 +72,14 @@ impl Index {
 
     /// A control group has appeared. If it is one of a container that was there before, that one's rules hold in it.
     pub(crate) fn appeared(&mut self, cgroup: &Path) {
-        let Some(Past { container, links, .. }) = self.pasts.forget(cgroup) else { return };
+        let Some(Past { mut container, links, .. }) = self.pasts.forget(cgroup) else { return };
         let key = WorkloadKey(container.id.as_str().into());
         if self.workloads.contains_key(&key) {
             return;
         }
         debug!("container {} may be starting again", container.id);
+        // Late news of the life before must not end this one.
+        container.pid = 0;
         self.identities.insert(&key, &container);
         let governed = Governed {
             placement: Placement::Container { cgroup: cgroup.to_owned(), pid: None },

@@ -9,7 +9,33 @@ use workload::Container;
 use super::{Governed, Index};
 use crate::backend::chain;
 
+/// Containers that have started since the agent is ready, without that anybody asked it before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unasked {
+    pub(crate) started: u64,
+    /// Of these, those that had executed a program when their rules were in force.
+    pub(crate) late: u64,
+}
+
 impl Index {
+    /// Takes in what the container runtime tells afterwards.
+    pub(super) fn found(&mut self, container: Container) {
+        let key = WorkloadKey(container.id.as_str().into());
+        let before = self.workloads.get(&key);
+        let asked = before.is_some_and(|governed| is_known(governed, &container));
+        let foreseen = before.is_some_and(|governed| governed.foreseen);
+        // Whoever waits for a container asks through `arrived`; what went wrong is logged.
+        drop(self.arrived(container));
+        if self.scanned && !asked {
+            self.unasked.started += 1;
+            self.unasked.late += u64::from(!foreseen && self.backend.has_entered(&key));
+        }
+    }
+
+    pub(crate) fn unasked(&self) -> Unasked {
+        self.unasked
+    }
+
     /// Puts the rules of a container in force. Of one that is known already only what is news counts. Fails if rules
     /// that concern it are not in force.
     pub(crate) fn arrived(&mut self, container: Container) -> Result<(), String> {
@@ -101,7 +127,9 @@ impl Index {
 
     /// The container in whose control group, or in one below it, this one is.
     pub(crate) fn container_of(&self, cgroup: &Path) -> Option<&str> {
-        let containers = self.workloads.values().filter_map(|governed| governed.container.as_ref());
+        // One that nobody has told of yet does not keep its own hook from doing so.
+        let told = self.workloads.values().filter(|governed| !governed.foreseen);
+        let containers = told.filter_map(|governed| governed.container.as_ref());
         let holding = containers.filter(|container| cgroup.starts_with(&container.cgroup));
         let nearest = holding.max_by_key(|container| container.cgroup.as_os_str().len());
         nearest.map(|container| container.id.as_str())

@@ -6,7 +6,7 @@ mod telling;
 mod workloads;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     sync::{Mutex, MutexGuard},
 };
@@ -28,6 +28,8 @@ struct Asked {
     rules: BTreeMap<String, Arc<RuleSet>>,
     placed: Vec<String>,
     removed: Vec<String>,
+    /// Workloads that have executed a program.
+    running: BTreeSet<String>,
     visible: BTreeMap<String, Visibility>,
     window: Duration,
     applied: usize,
@@ -47,8 +49,7 @@ impl FakeEnforcer {
     fn in_force(&self, workload: &str) -> Vec<String> {
         let asked = self.asked();
         let rules = asked.rules.get(workload).map(|set| set.rules.clone()).unwrap_or_default();
-        let names: std::collections::BTreeSet<_> =
-            rules.into_iter().map(|rule| rule.origin.policy).collect();
+        let names: BTreeSet<_> = rules.into_iter().map(|rule| rule.origin.policy).collect();
         names.into_iter().collect()
     }
 }
@@ -99,6 +100,10 @@ impl Backend for FakeEnforcer {
 
     fn lost(&self) -> Lost {
         Lost::default()
+    }
+
+    fn has_entered(&self, workload: &WorkloadKey) -> bool {
+        self.asked().running.contains(&*workload.0)
     }
 
     fn usage(&self) -> Usage {

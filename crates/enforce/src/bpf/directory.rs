@@ -104,7 +104,7 @@ mod tests {
 
     fn rules(count: usize) -> Arc<RuleSet> {
         let policy = policy::parse(
-            "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p}\nspec:\n  \
+            "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p, namespace: default}\nspec:\n  \
              selector: {matchLabels: {app: web}}\n  file: {matchPaths: [{path: /a}]}\n  action: Block\n",
             "p.yaml",
         );
@@ -143,7 +143,7 @@ mod tests {
         }
         let kept: Vec<_> = (0..5).filter(|image| directory.rules(*image).is_some()).collect();
         assert_eq!(kept, [3, 4]);
-        directory.image_made(5, &rules(2 * MEMORY_OF_RULES));
+        directory.image_made(5, &rules(MEMORY_OF_RULES + 1));
         directory.image_gone(5);
         assert!(directory.rules(5).is_some(), "its last records may be on their way");
         assert!(directory.rules(4).is_none());

@@ -164,3 +164,24 @@ fn only_so_many_ended_containers_are_remembered() {
     node.index.appeared(Path::new("/pods/1099/c"));
     assert_eq!(node.in_force("c1099"), ["p"]);
 }
+
+#[test]
+fn it_is_counted_which_containers_ran_before_they_had_their_rules() {
+    let mut node = Fixture::new();
+    let unasked = |started, late| Unasked { started, late };
+    let running =
+        |node: &Fixture, id: &str| assert!(node.enforcer.asked().running.insert(id.into()));
+    node.apply(&on_app("p", "web", "/usr/bin/id")).unwrap();
+    running(&node, "old");
+    node.start("old", &[("app", "web")]);
+    node.index.heard(WorkloadEvent::Scanned);
+    assert_eq!(node.index.unasked(), unasked(0, 0), "it was there before the agent");
+    node.start("early", &[("app", "web")]);
+    running(&node, "late");
+    node.start("late", &[("app", "web")]);
+    assert_eq!(node.index.unasked(), unasked(2, 1));
+    node.index.arrived(container("asked", &[("app", "web")])).unwrap();
+    running(&node, "asked");
+    node.start("asked", &[("app", "web")]);
+    assert_eq!(node.index.unasked(), unasked(2, 1));
+}
