@@ -74,13 +74,15 @@ pub(crate) fn missing(programs: &Programs, demand: Demand) -> Option<String> {
 pub(crate) struct OnDemand(Vec<(&'static str, Vec<Link>)>);
 
 impl OnDemand {
-    /// Attaches what this kernel took, and pins the links in the folder so that they outlast the agent.
+    /// Attaches what this kernel took, and pins the links in the folder so that they outlast the agent. False if all
+    /// was attached already.
     pub(crate) fn attach(
         &mut self,
         programs: &Programs,
         demand: Demand,
         pins: Option<&Path>,
-    ) -> Result<(), libbpf_rs::Error> {
+    ) -> Result<bool, libbpf_rs::Error> {
+        let before = self.0.len();
         for &group in demand.groups() {
             if self.0.iter().any(|(attached, _)| *attached == group) {
                 continue;
@@ -95,14 +97,16 @@ impl OnDemand {
             }
             self.0.push((group, links));
         }
-        Ok(())
+        Ok(self.0.len() > before)
     }
 
     pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
         self.0.iter().flat_map(|(_, links)| links)
     }
 
-    pub(crate) fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
+    /// False if nothing was attached.
+    pub(crate) fn detach(&mut self, demand: Demand) -> Result<bool, libbpf_rs::Error> {
+        let before = self.0.len();
         let served = |(group, _): &mut (&str, _)| demand.groups().contains(group);
         for mut link in self.0.extract_if(.., served).flat_map(|(_, links)| links) {
             match link.pin_path().map(|_| link.unpin()) {
@@ -112,7 +116,7 @@ impl OnDemand {
                 Some(Ok(())) | None => {}
             }
         }
-        Ok(())
+        Ok(self.0.len() < before)
     }
 }
 

@@ -273,14 +273,18 @@ impl Sensor {
     /// Attaches the programs that serve such rules, unless they are attached.
     pub fn attach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
         let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
-        self.on_demand.attach(&self.in_kernel, demand, pins)?;
-        self.renew_marks().map(drop)
+        if self.on_demand.attach(&self.in_kernel, demand, pins)? {
+            self.renew_marks()?;
+        }
+        Ok(())
     }
 
     /// Detaches them, since no rule asks for them any more.
     pub fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
-        self.on_demand.detach(demand)?;
-        self.renew_marks().map(drop)
+        if self.on_demand.detach(demand)? {
+            self.renew_marks()?;
+        }
+        Ok(())
     }
 
     /// Copies an image into the arena; no slot points at it yet.
