@@ -45,7 +45,7 @@ impl Arena {
     /// Copies an image in. Nobody reads it until a slot points at it.
     pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaFull> {
         let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
-        if self.regions.retired.len() >= MOST_RETIRED {
+        if self.regions.many_retired() {
             self.reclaim();
         }
         let region = if let Some(region) = self.regions.take(needed) {
@@ -104,6 +104,10 @@ impl Regions {
         Some(Region { base, len })
     }
 
+    fn many_retired(&self) -> bool {
+        self.retired.len() >= MOST_RETIRED
+    }
+
     fn has_retired(&self) -> bool {
         !self.retired.is_empty()
     }
@@ -132,6 +136,22 @@ impl Regions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_that_come_and_go_stay_in_the_same_memory() {
+        let mut regions = Regions::new(ARENA_WORDS);
+        let mut highest = 0;
+        for _ in 0..10_000 {
+            if regions.many_retired() {
+                regions.reclaim();
+            }
+            let region = regions.take(500).expect("room");
+            highest = highest.max(region.base);
+            regions.retired.push(region);
+        }
+        assert!(highest < 300 * 500, "{highest}");
+        assert!(regions.retired.len() <= MOST_RETIRED);
+    }
 
     #[test]
     fn regions_never_overlap_and_join_again() {

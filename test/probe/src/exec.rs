@@ -1,14 +1,10 @@
 //! Every way to become another program.
 
 use std::{
-    ffi::{CStr, CString, OsStr},
+    ffi::{CStr, CString},
     fs::File,
     io::Read,
-    os::{
-        fd::{AsRawFd, RawFd},
-        unix::ffi::OsStrExt,
-    },
-    process::{Command, Stdio},
+    os::fd::{AsRawFd, RawFd},
 };
 
 use rustix::fs::{self, MemfdFlags, Mode, OFlags};
@@ -55,18 +51,6 @@ pub(crate) fn ldso_exec(words: &Words) -> Outcome {
     let loader = loader_of(words.word(0, "PATH")?).unwrap_or_else(|| DEFAULT_LOADER.to_owned());
     let argv: Vec<_> = std::iter::once(&loader).chain(words.rest(0)).cloned().collect();
     execve(&loader, &argv)
-}
-
-/// Starts a program so many times, one after the other, whatever becomes of it.
-pub(crate) fn repeat(words: &Words) -> Outcome {
-    let (count, path) = (words.number::<u64>(0, "COUNT")?, words.text(1, "PATH")?);
-    let arguments = words.rest(2).iter().map(|word| OsStr::from_bytes(word.to_bytes()));
-    let mut program = Command::new(path);
-    program.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-    for _ in 0..count {
-        program.status()?;
-    }
-    Ok(())
 }
 
 /// Becomes `argv[0]`, found in $PATH when it has no slash.

@@ -69,7 +69,6 @@ const OPERATIONS: &[Operation] = &[
     operation("memfd-exec", "PATH [ARGS]", exec::memfd_exec),
     operation("ldso-exec", "PATH [ARGS]", exec::ldso_exec),
     operation("exec-as", "ARGV0 PATH [ARGS]", exec::exec_as),
-    operation("repeat", "COUNT PATH [ARGS]", exec::repeat),
     operation("socket", "FAMILY TYPE PROTO", socket::socket),
     operation("connect", "HOST:PORT [tcp|udp|sctp]", socket::connect),
     operation("sendto", "HOST:PORT [tcp|udp|sctp]", socket::sendto),

@@ -5,6 +5,9 @@ use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 
 use crate::usage::{DESCRIPTORS, DYING, MAPS, MEMORY, SLAB, THREADS, Usage};
 
+/// Starts that fill what the agent remembers of the past: 16,384 programs, two of each container.
+pub(crate) const FULL_MEMORY: usize = 8_192;
+
 /// Looks that a middle is taken of.
 const MIDDLE_OF: usize = 5;
 /// Columns of the table, the first and the last look among them.
@@ -29,10 +32,9 @@ fn bound(what: &str) -> Bound {
         SLAB | DYING => Bound::Shown,
         // Images that are given back wait for company: 256 of some hundred words each.
         "words of images" => Bound::AtMost(1 << 18),
-        "remembered slots and images" => Bound::AtMost(4 * 4096),
+        "remembered slots and images" | "remembered programs" => Bound::AtMost(16_384),
         "containers that may come again" => Bound::AtMost(1024),
         "remembered containers" => Bound::AtMost(2 * 1024),
-        "remembered programs" => Bound::AtMost(16_384),
         // A few lines for each container that is remembered.
         "accounts" | "throttled rules" => Bound::AtMost(8 * 1024),
         _ => Bound::More(0),
@@ -48,16 +50,22 @@ impl Looks {
         self.0.push((starts, usage));
     }
 
-    /// What has grown beyond its bound since the warm-up, which ended after so many starts.
+    /// What has grown beyond its bound since the warm-up, which ended after so many starts. If it was too short to fill
+    /// what the agent remembers, memory may grow with each start by what is remembered of it.
     pub(crate) fn grown(&self, warm: usize) -> Vec<String> {
-        let after: Vec<_> = self.0.iter().filter(|(starts, _)| *starts >= warm).collect();
-        let Some((_, last)) = after.last() else { return vec!["nobody looked".to_owned()] };
+        let after: Vec<_> =
+            self.0.iter().filter(|look| look.0 >= warm).map(|l| (l.0, &l.1)).collect();
+        let Some(&(starts, last)) = after.last() else { return vec!["nobody looked".to_owned()] };
         let mut grown = Vec::new();
         for what in last.keys() {
-            let count = |(_, usage): &&(usize, Usage)| usage.get(what).copied().unwrap_or(0);
+            let count = |(_, usage): &(usize, &Usage)| usage.get(what).copied().unwrap_or(0);
             let before = middle(after.iter().take(MIDDLE_OF).map(count).collect());
             let now = middle(after.iter().rev().take(MIDDLE_OF).map(count).collect());
             let (allowed, than) = match bound(what) {
+                Bound::More(more) if what == MEMORY => {
+                    let more = more + remembered(warm, starts);
+                    (before + more, format!("{more} more than {before}"))
+                }
                 Bound::More(more) => (before + more, format!("{more} more than {before}")),
                 Bound::AtMost(most) => (most, most.to_string()),
                 Bound::Shown => continue,
@@ -93,6 +101,13 @@ impl Looks {
     }
 }
 
+/// KiB that the memory of the past may take for the starts behind the warm-up, until it is full.
+fn remembered(warm: usize, starts: usize) -> u64 {
+    const OF_EACH: u64 = 4;
+    let filling = starts.min(FULL_MEMORY).saturating_sub(warm);
+    u64::try_from(filling).map_or(u64::MAX, |starts| starts * OF_EACH)
+}
+
 fn middle(mut counts: Vec<u64>) -> u64 {
     counts.sort_unstable();
     counts.get(counts.len() / 2).copied().unwrap_or(0)
@@ -112,11 +127,17 @@ mod tests {
 
     #[test]
     fn what_grows_with_the_starts_is_found() {
-        let leak = |starts: usize| 5_000 + 3 * starts as u64;
+        let leak = |starts: usize| 5_000 + 9 * starts as u64;
         assert_eq!(looks(leak, MEMORY).grown(200).len(), 1);
-        assert!(looks(|starts| 5_000 + starts.min(200) as u64 * 9, MEMORY).grown(200).is_empty());
+        assert!(looks(|starts| 5_000 + 2 * starts as u64, MEMORY).grown(200).is_empty());
         assert_eq!(looks(|starts| starts as u64 / 300, "slots").grown(200).len(), 1);
         assert_eq!(looks(|starts| 20_000 * starts as u64, "remembered programs").grown(0).len(), 1);
+    }
+
+    #[test]
+    fn a_full_memory_does_not_grow() {
+        assert_eq!(remembered(100, 200), 400);
+        assert_eq!(remembered(FULL_MEMORY, 10_000), 0);
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub(crate) fn perform(opens: u64, runtime: &Path) -> Result<bool> {
     agent.wait_until_ready()?;
     rules::forbid(SECRET, 0)?;
     let neighbours = Bundle::make(runtime, "neighbour", &["loop-open", NOTE, FOR_EVER])?;
-    let mut inside = niced(neighbours.run("neighbour"))?;
-    let mut outside = niced(outside())?;
+    let mut inside = niced(&neighbours.run("neighbour"))?;
+    let mut outside = niced(&outside())?;
     let counted = with_changing_rules(|| count(opens, runtime));
     for neighbour in [&mut inside, &mut outside] {
         ensure!(neighbour.try_wait()?.is_none(), "a neighbour ended before the loop did");
@@ -115,7 +115,7 @@ fn outside() -> Command {
     command
 }
 
-fn niced(command: Command) -> Result<Child> {
+fn niced(command: &Command) -> Result<Child> {
     let mut nice = Command::new("nice");
     nice.args(["-n", NICE]).arg(command.get_program()).args(command.get_args());
     nice.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("cannot start nice")

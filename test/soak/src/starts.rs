@@ -7,23 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use guest::agent::Agent;
 
 use crate::{
     bundle::{Bundle, SECRET, Start},
-    growth::Looks,
+    growth::{FULL_MEMORY, Looks},
     rules,
     usage::{self, DESCRIPTORS, MAPS, MEMORY, Usage},
 };
 
-/// Looks at the agent, spread over the run.
+/// Looks at the agent, spread over the run, and the starts between two of them at most.
 const LOOKS: usize = 20;
-/// The agent remembers what has ended, within limits; the longest memory is that of slots.
-const FULL_MEMORY: usize = 4_500;
-/// Programs that it remembers: filled beforehand where the run is long enough to see the difference.
-const PROGRAMS: &str = "16384";
-const LONG: usize = 1_000;
+const LONGEST_ROUND: usize = 100;
 /// Failures that are told in full.
 const TOLD: usize = 5;
 
@@ -64,15 +60,12 @@ pub(crate) fn perform(starts: usize, workers: usize, runtime: &Path) -> Result<b
         other => bail!("without a policy, a container's program should read {SECRET}: {other:?}"),
     }
     rules::forbid(SECRET, 0)?;
-    if starts >= LONG {
-        fill(runtime)?;
-    }
 
     let mut looks = Looks::default();
     looks.add(0, usage::look(agent.pid())?);
     let mut tally = Tally::default();
     let since = Instant::now();
-    let round = starts.div_ceil(LOOKS).max(workers);
+    let round = starts.div_ceil(LOOKS).min(LONGEST_ROUND).max(workers);
     let resident = Bundle::make(runtime, "resident", &["pause"])?;
     while tally.started() < starts {
         let count = round.min(starts - tally.started());
@@ -108,18 +101,9 @@ fn shown(usage: &Usage) -> String {
     counts.join(", ")
 }
 
-/// When everything that is remembered has been forgotten once, or half of a run that is too short for it.
+/// When all that is remembered is full, or half of a run that is too short for it.
 fn warm_up(starts: usize) -> usize {
-    if starts >= 2 * FULL_MEMORY { FULL_MEMORY } else { starts / 2 }
-}
-
-/// Has one container start as many programs as the agent remembers.
-fn fill(runtime: &Path) -> Result<()> {
-    println!("one container starts {PROGRAMS} programs, as many as the agent remembers");
-    let bundle = Bundle::make(runtime, "fill", &["repeat", PROGRAMS, "/probe", "open", "/note"])?;
-    let status = bundle.run("fill").status().context("cannot start the runtime")?;
-    ensure!(status.success(), "the container ended with {status}");
-    Ok(())
+    if starts > FULL_MEMORY + LONGEST_ROUND { FULL_MEMORY } else { starts / 2 }
 }
 
 /// Starts so many containers, side by side, and returns when all have ended.
