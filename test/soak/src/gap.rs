@@ -1,5 +1,5 @@
 //! Containers of which nobody asks the agent: it hears of them from containerd's events alone. How long a container's
-//! first program goes on before its rules hold is measured by that program itself. Those that were there before have
+//! first program goes on before its rules hold is measured by that program itself. Those that were there before should have
 //! their rules from the beginning.
 
 use std::process::{Command, Stdio};

@@ -161,12 +161,6 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Status,
         ),
         step(
-            "restarts",
-            "containers that start again have their rules though nobody asks",
-            cargo("xtask soak gap --starts 5"),
-            Voice::Status,
-        ),
-        step(
             "tight-loop",
             "a million opens of a forbidden file, under load and full preemption",
             cargo("xtask soak opens --cmdline preempt=full"),

@@ -1,5 +1,5 @@
 //! Containers that may come again: a restart makes the same control group for the same id. The rules of the life before
-//! are bound to it as soon as it appears, which is before anybody tells of the container, and before its program runs.
+//! are bound to it when it is seen to appear. Nothing makes the runtime wait for that, so it narrows the gap at best.
 
 use std::{
     collections::VecDeque,
