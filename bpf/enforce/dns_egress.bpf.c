@@ -260,9 +260,14 @@ static __always_inline bool read_stream(struct leaving *l, const struct packet *
 	return false;
 }
 
-/* Whose a socket is that nobody was seen to send on: the workload of its control group. */
+/*
+ * Whose a socket is that nobody was seen to send on: the workload of its control group. A socket has none in version 1,
+ * and a number of version 2 may be another group's there.
+ */
 static __always_inline struct asker *stranger(struct __sk_buff *skb, struct bpf_sock *sk, const struct packet *p)
 {
+	if (settings.legacy_groups)
+		return NULL;
 	__u64 id = bpf_skb_cgroup_id(skb);
 	struct place *place = bpf_map_lookup_elem(&cgroups, &id);
 	if (!place)

@@ -97,7 +97,7 @@ static long move_through(__u32 index, struct loop *loop)
 		return 0;
 	e->target.mnt = mnt;
 	/* Where the names are alike, what has been judged holds. */
-	if (resolve(&e->target) != WALK_OK || e->target.row == e->known)
+	if (resolve(&e->target) != WALK_OK || alike(e->target.base, e->target.row, e->known))
 		return 0;
 	__u32 rule = rule_on(e->target.base, e->target.row);
 	if (rule == RULE_NONE)

@@ -27,8 +27,14 @@ static __always_inline __u32 rule_below(__u32 base, __u32 row, __u32 kind)
 {
 	if (!word(base + IMAGE_AT_SIGNATURES))
 		return RULE_NONE;
-	__u32 future = word(base + match_step(base, IMAGE_MAP(base), row, '/') + ROW_FUTURE);
+	__u32 future = word(base + match_slash(base, row) + ROW_FUTURE);
 	return word(base + word(base + IMAGE_AT_FUTURES) + 2 * future + kind);
+}
+
+/* Whether rules see no difference between what has the one row and what has the other, nor below. */
+static __always_inline bool alike(__u32 base, __u32 row, __u32 other)
+{
+	return word(base + row) == word(base + other) && match_slash(base, row) == match_slash(base, other);
 }
 
 /* The rule that denies something of it or below. */
@@ -62,7 +68,7 @@ static __always_inline __u32 forbids_move(const struct target *from, const struc
 		return RULE_NONE;
 	if (from->status != WALK_OK || to->status != WALK_OK)
 		return RULE_UNRESOLVED;
-	return match_move(base, IMAGE_MAP(base), from->row, to->row, is_directory(inode_of(from)));
+	return match_move(base, from->row, to->row, is_directory(inode_of(from)));
 }
 
 /* 0, or a negative errno, which is reported. Both names have been resolved. */

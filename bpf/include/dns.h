@@ -7,6 +7,7 @@
 #ifndef KUBEARMOR_DNS_H
 #define KUBEARMOR_DNS_H
 
+#include "account.h"
 #include "state.h"
 #include "question.h"
 
@@ -64,9 +65,11 @@ struct query_alert {
 /* NULL where the ring is full, which is counted and changes no verdict. */
 static __always_inline struct query_alert *new_query_alert(const struct record *who, __u32 rule, __s32 result)
 {
+	if (!count_alert(who->slot))
+		return NULL;
 	struct query_alert *alert = bpf_ringbuf_reserve(&alerts, sizeof(*alert), 0);
 	if (!alert) {
-		__sync_fetch_and_add(&settings.lost_alerts, 1);
+		__sync_fetch_and_add(&slots[who->slot & SLOT_MASK].lost_alerts, 1);
 		return NULL;
 	}
 	alert->head = *who;

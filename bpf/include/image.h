@@ -4,11 +4,24 @@
  * image once, then points slots at it; a published image never changes. All offsets are in words from the image's
  * base. crates/compile/src/layout.rs repeats these numbers.
  *
- * Automaton. A row holds one state: word 0 is its path class, word ROW_FUTURE its future, the other words are the next
- * rows, one per byte class (a row is named by its offset from the image's base, so a step is one load). The byte class
- * map has 256 bytes, which are the indices of those words. The NUL byte always maps to a byte class that leads a row
- * to itself, so names can be stepped eight bytes at a time. A path is stepped from IMAGE_START, leading slash included
- * ("/etc/passwd"; the root directory is "/"). Path class 0 means no rule names this path.
+ * Automaton. A row holds one state: word 0 is its path class, word ROW_FUTURE its future, word ROW_SLASH the row behind
+ * a slash. A row is named by its offset from the image's base, so a step is one load. A path goes from IMAGE_AT_START,
+ * by turns over a slash and a name ("/etc/passwd"; the root directory is "/"). Path class 0 means no rule names this
+ * path. A name is looked up in a table or stepped byte by byte, as the number of the row before it says.
+ *
+ * Tables (ROW_TABLE in the row's number) stand where rules name all that they mean letter by letter. A name is taken in
+ * pieces of NAME_PIECE bytes, padded with NUL to words of eight. Their hash finds a seed, hash and seed find a slot, the
+ * slot has the one row that may be behind this piece: it is, if its word ROW_LENGTH is the piece's length and the words
+ * of eight before it, last one first, are the piece. Otherwise word ROW_DEFAULT is the row behind it. Word ROW_SHAPE: the
+ * number of seeds less one in the low half, that of slots less one in the high half; both are powers of two. The seeds
+ * are at ROW_SEEDS, the slots behind them; an empty slot is 0. With ROW_INSIDE in ROW_DEFAULT, the piece is stepped byte
+ * by byte from that row, which knows what is not in the table. A row that a table leads to ends with ROW_SLASH unless
+ * it is a table itself, since the name is over; rows of pieces that are whole are such. ROW_SINK: the row is behind
+ * every name that begins here, too.
+ *
+ * Rows without a table have a next row per byte class from ROW_SLASH on, and at ROW_LENGTH themselves. The byte class map
+ * has 256 bytes, which are the indices of those words. The NUL byte always maps to the word that leads a row to itself, so
+ * names can be stepped eight bytes at a time. Only such rows are found from IMAGE_AT_ARG_START and IMAGE_AT_DNS_START.
  *
  * Multi-call binaries. Where word 0 has ROW_MULTICALL set, the path is a multi-call binary; as an executable
  * (object of an exec, or subject) the walk goes on with "//" and the applet's name.
@@ -31,7 +44,7 @@
 #define KUBEARMOR_IMAGE_H
 
 #define IMAGE_MAGIC 0x4b41494d /* "KAIM" */
-#define IMAGE_VERSION 2
+#define IMAGE_VERSION 3
 
 /* Word indices of the image's header. */
 #define IMAGE_AT_MAGIC 0
@@ -75,7 +88,21 @@
 
 #define ROW_CLASS_MASK 0x00ffffff
 #define ROW_MULTICALL 0x80000000
+#define ROW_LENGTH 1
 #define ROW_FUTURE 2
+#define ROW_SLASH 3
+#define ROW_DEFAULT 4
+#define ROW_SHAPE 5
+#define ROW_SEEDS 6
+
+/* In the number of a row, above its place. */
+#define ROW_TABLE 0x80000000
+#define ROW_SINK 0x40000000
+#define ROW_INSIDE 0x20000000
+#define ROW_PLACE 0x00ffffff
+
+#define NAME_PIECE 32
+#define NAME_MULTIPLIER 0x9e3779b97f4a7c15
 
 /* Word 0 of a step. */
 #define STEP_IF_OWNER 0x01

@@ -94,10 +94,14 @@ __noinline int executable(struct target *t, int next)
 	if (!label || !loop.scratch)
 		return status;
 	struct names *n = &loop.scratch->names;
-	step_byte(n, '/');
-	step_byte(n, '/');
-	n->name = number(next ? label->next_applet : label->applet);
-	n->left = APPLET_SIZE;
+	step_slash(n);
+	step_slash(n);
+	const char *applet = next ? label->next_applet : label->applet;
+	__u32 length = 0;
+	while (length < APPLET_SIZE && applet[length])
+		length++;
+	n->name = number(applet);
+	n->left = length;
 	bpf_loop(1, step_chunk, &loop, 0);
 	t->row = n->row;
 	return status;

@@ -339,7 +339,12 @@ struct cgroup {
 };
 
 struct css_set {
+	struct cgroup_subsys_state *subsys[1]; /* by number; there are more */
 	struct cgroup *dfl_cgrp;
+};
+
+enum cgroup_subsys_id {
+	devices_cgrp_id, /* a kernel may number it otherwise */
 };
 
 struct bpf_map {

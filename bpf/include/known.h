@@ -70,12 +70,11 @@ static __always_inline __u32 known_row(struct subject *s, struct dentry *dentry,
 			return 0;
 	}
 	__u32 len = dentry->d_name.len;
-	if (len > 32)
+	if (len - 1 >= NAME_PIECE)
 		return 0;
-	__u32 map = IMAGE_MAP(base);
-	__u32 row = match_step(base, map, want->row, '/');
+	__u32 row = match_slash(base, want->row);
 	__u64 name = plain(s->label, dentry->d_name.name);
-	row = step_name(base, map, row, name, len, s->label->name);
+	row = step_name(base, IMAGE_MAP(base), row, name, len, s->label->name);
 	return sequences() == before ? row : 0;
 }
 

@@ -8,6 +8,9 @@
  *   IMAGE_WORD(base, index) one word of the image, any bounds check or mask included
  *   IMAGE_MAP(base)         where the byte class map is, as a number of the includer's choice
  *   IMAGE_CLASS(base, map, byte) the byte class of a byte
+ *   IMAGE_EIGHT(base, index) two words of the image, the first one lowest; the index is even
+ *   MATCH_TEXT              the type by which it holds a piece of a name
+ *   MATCH_LETTERS(text, at, len) eight bytes of such a piece of `len` bytes, NUL behind its end
  *   PLAN_CONTEXT            the type of what PLAN_ARGUMENTS_IN needs
  *   PLAN_ARGUMENTS_IN(query, set)  whether every argument after argv[0] is in the set; asked where a step wants it
  */
@@ -20,7 +23,68 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
-/* The row behind one byte. `map` is IMAGE_MAP(base). */
+/* The row behind a slash. */
+static __always_inline __u32 match_slash(IMAGE_BASE base, __u32 row)
+{
+	return IMAGE_WORD(base, row + ROW_SLASH);
+}
+
+static __always_inline __u64 match_mix(__u64 hash, __u64 eight)
+{
+	__u64 product = (hash ^ eight) * NAME_MULTIPLIER;
+
+	return product ^ product >> 32;
+}
+
+/* The one row of a table that may be behind what has this hash; 0: none is. */
+static __always_inline __u32 match_candidate(IMAGE_BASE base, __u32 row, __u64 hash)
+{
+	__u32 shape = IMAGE_WORD(base, row + ROW_SHAPE);
+	__u32 seeds = row + ROW_SEEDS;
+	__u64 seed = IMAGE_WORD(base, seeds + ((__u32)(hash >> 48) & shape));
+
+	return IMAGE_WORD(base, seeds + (shape & 0xffff) + 1 + ((__u32)(hash * seed >> 32) & shape >> 16));
+}
+
+/*
+ * The row behind a piece of a name, at least one byte, in a row that is a table; with ROW_INSIDE the row from which to
+ * step the piece.
+ */
+static __always_inline __u32 match_piece(IMAGE_BASE base, __u32 row, MATCH_TEXT text, __u32 len)
+{
+	__u32 found, other;
+	__u64 hash;
+
+	if (row & ROW_SINK)
+		return row;
+	hash = match_mix(0, MATCH_LETTERS(text, 0, len));
+	if (len > 8) {
+		hash = match_mix(hash, MATCH_LETTERS(text, 8, len));
+		if (len > 16) {
+			hash = match_mix(hash, MATCH_LETTERS(text, 16, len));
+			if (len > 24)
+				hash = match_mix(hash, MATCH_LETTERS(text, 24, len));
+		}
+	}
+	found = match_candidate(base, row, hash);
+	other = IMAGE_WORD(base, row + ROW_DEFAULT);
+	if (!found || IMAGE_WORD(base, found + ROW_LENGTH) != len ||
+	    IMAGE_EIGHT(base, found - 2) != MATCH_LETTERS(text, 0, len))
+		return other;
+	if (len <= 8)
+		return found;
+	if (IMAGE_EIGHT(base, found - 4) != MATCH_LETTERS(text, 8, len))
+		return other;
+	if (len <= 16)
+		return found;
+	if (IMAGE_EIGHT(base, found - 6) != MATCH_LETTERS(text, 16, len))
+		return other;
+	if (len <= 24)
+		return found;
+	return IMAGE_EIGHT(base, found - 8) == MATCH_LETTERS(text, 24, len) ? found : other;
+}
+
+/* The row behind one byte, in a row that is no table. `map` is IMAGE_MAP(base). */
 static __always_inline __u32 match_step(IMAGE_BASE base, __u32 map, __u32 row, __u8 byte)
 {
 	return IMAGE_WORD(base, row + IMAGE_CLASS(base, map, byte));
@@ -63,7 +127,7 @@ static __always_inline __u32 match_class(IMAGE_BASE base, __u32 row)
  * take an object, or what is below a directory, out of what denies something there. A directory also brings what is
  * below it under its new name, where creating that may be denied.
  */
-static __always_inline __u32 match_move(IMAGE_BASE base, __u32 map, __u32 from, __u32 to, int directory)
+static __always_inline __u32 match_move(IMAGE_BASE base, __u32 from, __u32 to, int directory)
 {
 	__u32 table = IMAGE_WORD(base, IMAGE_AT_SIGNATURES);
 	__u32 old, new, rule;
@@ -77,8 +141,8 @@ static __always_inline __u32 match_move(IMAGE_BASE base, __u32 map, __u32 from, 
 		return rule;
 	if (!directory && !(IMAGE_WORD(base, from) & ROW_MULTICALL))
 		return RULE_NONE;
-	old = IMAGE_WORD(base, match_step(base, map, from, '/') + ROW_FUTURE);
-	new = IMAGE_WORD(base, match_step(base, map, to, '/') + ROW_FUTURE);
+	old = IMAGE_WORD(base, match_slash(base, from) + ROW_FUTURE);
+	new = IMAGE_WORD(base, match_slash(base, to) + ROW_FUTURE);
 	if (old == new)
 		return RULE_NONE;
 	table = IMAGE_WORD(base, IMAGE_AT_FUTURES);

@@ -79,6 +79,7 @@
 #define VISIBLE_FILE 2
 #define VISIBLE_NETWORK 4
 #define VISIBLE_CAPABILITIES 8
+#define VISIBLE_DNS 16
 
 /* syscall: not one of the machine's own numbers */
 #define NO_SYSCALL 0xffffffffu
@@ -106,7 +107,8 @@ struct record {
 	__u32 owner;       /* uid of the object, initial user namespace */
 	/*
 	 * open: flags, directory's descriptor · socket: family, type, protocol, port · capability: number ·
-	 * syscall: number of its name · map: PROT asked for, PROT, MAP
+	 * syscall: number of its name · map: PROT asked for, PROT, MAP ·
+	 * RECORD_LOG of a DNS query: family, type of the question, protocol, port
 	 */
 	__u32 detail[4];
 	__u8 address[16];  /* socket: IPv4 in the first four bytes, or IPv6 */

@@ -6,20 +6,11 @@
 #ifndef KUBEARMOR_REPORT_H
 #define KUBEARMOR_REPORT_H
 
+#include "account.h"
 #include "arguments.h"
 #include "pids.h"
 #include "state.h"
 #include "walk.h"
-
-static __always_inline void count_lost(__u16 kind)
-{
-	if (kind == RECORD_ALERT)
-		__sync_fetch_and_add(&settings.lost_alerts, 1);
-	else if (kind == RECORD_EXEC)
-		__sync_fetch_and_add(&settings.lost_execs, 1);
-	else
-		__sync_fetch_and_add(&settings.lost_logs, 1);
-}
 
 /*
  * The request that report() will send, emptied, in the task's scratch memory: stacks are short. NULL: no memory,
@@ -30,7 +21,7 @@ static __always_inline struct report *new_report(__u16 kind, __u16 operation, __
 	struct scratch *s = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
 						 BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!s) {
-		count_lost(kind);
+		count_lost(kind, NULL);
 		return NULL;
 	}
 	struct report *r = &s->report;
@@ -254,12 +245,15 @@ __noinline int report(void)
 	if (!scratch)
 		return 0;
 	struct report *q = &scratch->report;
+	if (label && q->kind == RECORD_ALERT) {
+		remember_alert(label, q);
+		if (!count_alert(label->slot))
+			return 0;
+	}
 	if (!m || !label) {
-		count_lost(q->kind);
+		count_lost(q->kind, label);
 		return 0;
 	}
-	if (q->kind == RECORD_ALERT)
-		remember_alert(label, q);
 	struct record *r = &m->head;
 	r->version = RECORD_VERSION;
 	r->kind = q->kind;
@@ -295,7 +289,7 @@ __noinline int report(void)
 	if (total > sizeof(*m))
 		total = sizeof(*m);
 	if (send(q->kind, m, total))
-		count_lost(q->kind);
+		count_lost(q->kind, label);
 	return 0;
 }
 

@@ -41,10 +41,27 @@ static long search_one(__u32 index, struct search *s)
 	return place || !parent;
 }
 
+/*
+ * The group in the hierarchy of `devices`: no runtime starts a container on control groups v1 without one there. All
+ * hierarchies number their groups anew, so only those of one are ever compared.
+ */
+static __always_inline struct cgroup *legacy_group(struct css_set *groups)
+{
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
+		return NULL;
+	__u64 place = bpf_core_field_offset(struct css_set, subsys) +
+		      bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id) * sizeof(void *);
+	struct cgroup_subsys_state *state = NULL;
+	bpf_probe_read_kernel(&state, sizeof(state), (void *)groups + place);
+	return BPF_CORE_READ(state, cgroup);
+}
+
 /* By its control group or the nearest one above: a container may make groups of its own at any time. */
 static __always_inline struct place place_of(struct task_struct *task)
 {
-	struct search s = { .cgroup = (__u64)BPF_CORE_READ(task, cgroups, dfl_cgrp) };
+	struct css_set *groups = BPF_CORE_READ(task, cgroups);
+	struct cgroup *group = settings.legacy_groups ? legacy_group(groups) : BPF_CORE_READ(groups, dfl_cgrp);
+	struct search s = { .cgroup = (__u64)group };
 	bpf_loop(MAX_GROUPS, search_one, &s, 0);
 	return s.place;
 }

@@ -36,6 +36,11 @@ struct slot {
 	__u64 mounts;  /* the mount namespace that it was started in, an address */
 	__u32 mounted; /* it has mounted something itself, so objects may have several names */
 	__u32 reserved;
+	/* Only ever growing, whoever has the slot. */
+	__u64 alerts;      /* raised by its tasks */
+	__u64 lost_alerts; /* of these, not sent */
+	__u64 read_alerts; /* of these, taken by the agent, which writes it */
+	__u64 lost_logs;
 };
 
 struct slot slots[SLOTS] SEC(".bss.slots");
@@ -47,8 +52,8 @@ struct settings {
 	__u32 five_levels;    /* of page tables */
 	__u32 host_slot;      /* 0: the host is not governed */
 	__u32 host_generation;
-	__u64 lost_alerts;    /* the ring was full */
-	__u64 lost_execs;
+	__u64 lost_alerts;    /* not sent, and nobody's: their slot is not known */
+	__u64 lost_execs;     /* the ring was full */
 	__u64 unlabelled;     /* forks refused because a label could not be stored */
 	__u64 lost_logs;
 	__u64 merge_window;   /* ns in which repeats of a log are kept back */
@@ -59,6 +64,8 @@ struct settings {
 	__u64 agent_start;    /* ns since boot: its number may be another's one day */
 	__u32 agent;          /* thread group */
 	__u32 pass_unresolved; /* an object that cannot be followed to the root is permitted */
+	__u32 legacy_groups;  /* containers are told by control groups v1 */
+	__u32 spare;
 };
 
 #define LOOKING_FOR_INSIDE 1 /* once, when the programs have just been attached */
@@ -334,18 +341,26 @@ struct place {
 	__u32 generation;
 };
 
-/* Control group id of a container to its slot. */
+/* Control group id of a container to its slot. Runtimes and init systems make more of them below a container's own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SLOTS);
+	__uint(max_entries, 4 * SLOTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct place);
 } cgroups SEC(".maps");
 
+#define ALERT_RING (1u << 24)
+
+/*
+ * Alerts of one workload that may wait while more than half of the ring is taken: a flood in one cannot cost another
+ * an alert.
+ */
+#define ALERT_SHARE 64
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 24);
+	__uint(max_entries, ALERT_RING);
 } alerts SEC(".maps");
 
 struct {
@@ -387,10 +402,29 @@ static __always_inline __u32 word(__u32 index)
 
 __noinline int arguments_in_set(__u32 base, __u32 set, __u64 program);
 
+/* Up to NAME_PIECE bytes of a name. `bytes`: copied there, on kernels without plain loads, and padded with NUL. */
+struct letters {
+	__u64 name;
+	const __u64 *bytes;
+};
+
+/* Eight of such bytes; what is beyond the name's end is NUL. */
+static __always_inline __u64 letters_at(struct letters text, __u32 at, __u32 len)
+{
+	if (!bpf_ksym_exists(bpf_rdonly_cast))
+		return text.bytes[at / 8];
+	__u64 eight = EIGHT_AT(text.name + at);
+	return len - at >= 8 ? eight : eight & ((1ull << ((len - at) * 8 & 63)) - 1);
+}
+
 #define IMAGE_BASE __u32
 #define IMAGE_WORD(base, index) word((base) + (index))
 #define IMAGE_MAP(base) (((base) + word((base) + IMAGE_AT_BYTECLASS)) << 2)
 #define IMAGE_CLASS(base, map, byte) (((__u8 *)arena)[((map) + (__u8)(byte)) & (ARENA_WORDS * 4 - 1)])
+#define IMAGE_EIGHT(base, index) \
+	(*(__u64 *)&((__u8 *)arena)[(((base) + (index)) << 2) & (ARENA_WORDS * 4 - 8)])
+#define MATCH_TEXT struct letters
+#define MATCH_LETTERS(text, at, len) letters_at(text, at, len)
 #define PLAN_CONTEXT __u64 /* the linux_binprm of an exec, else 0 */
 /* Who never sees an exec may say so beforehand. */
 #ifndef PLAN_ARGUMENTS_IN

@@ -126,52 +126,53 @@ static __always_inline void begin_names(struct names *n, __u32 base)
 	n->left = 0;
 }
 
-/* Eight bytes of a name of which so many are left, at least one; what is beyond its end is NUL. */
-static __always_inline __u64 letters(__u64 name, __u32 left)
-{
-	__u64 eight = EIGHT_AT(name);
-	return left >= 8 ? eight : eight & ((1ull << (left * 8 & 63)) - 1);
-}
-
-/* The row behind up to 32 bytes of a name. NUL leads every row to itself. `bytes` is for kernels without plain loads. */
+/* The row behind up to NAME_PIECE bytes of a name. `bytes` is for kernels without plain loads. */
 static __always_inline __u32 step_name(__u32 base, __u32 map, __u32 row, __u64 name, __u32 len, __u64 *bytes)
 {
-	bool plainly = bpf_ksym_exists(bpf_rdonly_cast);
-	if (!plainly) {
+	struct letters text = { .name = name, .bytes = bytes };
+	if (!bpf_ksym_exists(bpf_rdonly_cast)) {
 		bytes[0] = bytes[1] = bytes[2] = bytes[3] = 0;
 		barrier_var(len);
 		len &= 63;
 		bpf_probe_read_kernel(bytes, len, (void *)name);
 	}
-	MATCH_EIGHT(base, map, row, plainly ? letters(name, len) : bytes[0]);
+	if (row & ROW_TABLE) {
+		row = match_piece(base, row, text, len);
+		if (!(row & ROW_INSIDE))
+			return row;
+	}
+	/* NUL leads every row to itself. */
+	MATCH_EIGHT(base, map, row, letters_at(text, 0, len));
 	if (len > 8) {
-		MATCH_EIGHT(base, map, row, plainly ? letters(name + 8, len - 8) : bytes[1]);
+		MATCH_EIGHT(base, map, row, letters_at(text, 8, len));
 		if (len > 16) {
-			MATCH_EIGHT(base, map, row, plainly ? letters(name + 16, len - 16) : bytes[2]);
+			MATCH_EIGHT(base, map, row, letters_at(text, 16, len));
 			if (len > 24)
-				MATCH_EIGHT(base, map, row, plainly ? letters(name + 24, len - 24) : bytes[3]);
+				MATCH_EIGHT(base, map, row, letters_at(text, 24, len));
 		}
 	}
 	return row;
 }
 
-/* Thirty-two bytes of a name. */
+/* The next piece of a name. */
 static __always_inline void step_some(struct names *n)
 {
 	__u32 len = n->left;
-	if (len > 32)
-		len = 32;
+	if (!len)
+		return;
+	if (len > NAME_PIECE)
+		len = NAME_PIECE;
 	n->row = step_name(n->base, n->map, n->row, n->name, len, n->bytes);
 	n->name += len;
 	n->left -= len;
 }
 
-static __always_inline void step_byte(struct names *n, __u8 byte)
+static __always_inline void step_slash(struct names *n)
 {
-	n->row = match_step(n->base, n->map, n->row, byte);
+	n->row = match_slash(n->base, n->row);
 }
 
-/* Thirty-two bytes at a turn: the next name, or more of a long one. */
+/* A piece at a turn: the next name, or more of a long one. */
 static long descend_one(__u32 index, struct loop *loop)
 {
 	struct scratch *s = loop->scratch;
@@ -182,7 +183,7 @@ static long descend_one(__u32 index, struct loop *loop)
 			return 1;
 		s->climb.stored = stored - 1;
 		__u64 dentry = s->up[(stored - 1) & (MAX_CLIMB - 1)];
-		step_byte(n, '/');
+		step_slash(n);
 		n->left = FIELD(struct dentry, dentry, d_name.len);
 		n->name = (__u64)FIELD(struct dentry, dentry, d_name.name);
 	}
@@ -228,7 +229,7 @@ static long walk_once(__u32 index, struct loop *loop)
 	s->status = s->climb.status;
 	if (s->status == WALK_OK) {
 		if (!s->depth && !s->prefix)
-			step_byte(&s->names, '/');
+			step_slash(&s->names);
 		else if (s->depth <= MAX_CLIMB)
 			bpf_loop(MAX_TURNS, descend_one, loop, 0);
 		else

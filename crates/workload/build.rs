@@ -1,4 +1,4 @@
-//! Compiles the messages of containerd's API and of NRI that this crate speaks.
+//! Compiles the messages of containerd's API, of the container runtime interface and of NRI that this crate speaks.
 
 use std::{env, error::Error};
 
@@ -12,11 +12,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         "containerd/version.proto",
         "containerd/events.proto",
         "containerd/task_events.proto",
+        "cri/runtime.proto",
         "nri/nri.proto",
         "nri/ttrpc.proto",
     ];
     let descriptors = protox::compile(files, [&root])?;
-    // The servers exist for the tests, which play containerd.
+    // The servers exist for the tests, which play runtimes.
     tonic_prost_build::configure().build_server(true).compile_fds(descriptors)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod demo;
 mod e2e;
 mod program;
 mod prove;
+mod scale;
 mod soak;
 mod test;
 mod verifier;
@@ -42,6 +43,8 @@ enum Task {
     E2e(e2e::Arguments),
     /// Compare every reading of the law with the law, in millions of generated accesses
     Prove(prove::Arguments),
+    /// Count what a node full of protected containers takes of memory
+    Scale(scale::Arguments),
     /// Start containers by the thousand, and open what is forbidden by the million
     Soak(soak::Arguments),
     /// Run every check and test, or the named ones
@@ -77,6 +80,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Codegen(arguments) => codegen::perform(&checkout, &arguments),
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Prove(arguments) => prove::perform(&checkout, &arguments),
+        Task::Scale(arguments) => scale::perform(&checkout, &arguments),
         Task::Soak(arguments) => soak::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),

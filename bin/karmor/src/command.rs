@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use regex::{Regex, RegexBuilder};
 
-use crate::{logs::Destination, policy::PolicyCommand};
+use crate::{logs::Destination, policy::PolicyCommand, profile, summary, sysdump, top};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -32,8 +32,20 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Tell what the agent protects, or what this host could enforce
     Probe(ProbeOptions),
+    /// Show what the processes of each container do, counted, as it happens
+    Profile(Box<profile::Options>),
+    /// Show the rules and the workloads that raise most
+    Top(Box<top::Options>),
+    /// Tell what workloads ran, read, wrote and connected to, and what was denied to them
+    Summary(Box<summary::Options>),
+    /// Write what helps to find a fault into one file, without secrets
+    Sysdump(Box<sysdump::Options>),
     /// Print the version
-    Version,
+    Version {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script
     Completion { shell: Shell },
     /// Write the manual pages
@@ -58,7 +70,7 @@ pub(crate) enum VmPolicy {
     Delete(PolicyFiles),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Agent {
     #[arg(
         long = "gRPC",
@@ -102,6 +114,9 @@ pub(crate) struct PolicyFiles {
     /// YAML or JSON, any number of documents; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Print one JSON object per policy
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub agent: Agent,
 }
@@ -183,6 +198,9 @@ pub(crate) struct ProbeOptions {
     /// How to print
     #[arg(short, long, value_enum, default_value_t = ProbeFormat::Text)]
     pub format: ProbeFormat,
+    /// The same as `-f json`
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -193,7 +211,7 @@ pub(crate) enum ProbeFormat {
     NoColor,
 }
 
-fn any_case(pattern: &str) -> Result<Regex, regex::Error> {
+pub(crate) fn any_case(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).case_insensitive(true).build()
 }
 

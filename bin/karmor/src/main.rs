@@ -6,11 +6,19 @@
 
 mod command;
 mod endpoint;
+mod event;
 mod failure;
 mod logs;
 mod manual;
 mod policy;
 mod probe;
+mod profile;
+mod source;
+mod summary;
+mod sysdump;
+mod table;
+mod terminal;
+mod top;
 mod vm_policy;
 
 use std::process::ExitCode;
@@ -25,7 +33,11 @@ fn main() -> ExitCode {
         Command::Vm(Vm::Policy(VmPolicy::Add(target))) => wait_for(vm_policy::add(&target)),
         Command::Vm(Vm::Policy(VmPolicy::Delete(target))) => wait_for(vm_policy::delete(&target)),
         Command::Probe(options) => wait_for(probe::run(&options)),
-        Command::Version => manual::version(),
+        Command::Profile(options) => wait_for(profile::run(&options)),
+        Command::Top(options) => wait_for(top::run(&options)),
+        Command::Summary(options) => wait_for(summary::run(&options)),
+        Command::Sysdump(options) => wait_for(sysdump::run(&options)),
+        Command::Version { json } => manual::version(json),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { directory } => manual::pages(&directory),
     };

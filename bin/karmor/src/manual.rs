@@ -8,13 +8,29 @@ use std::{
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::command::Karmor;
 
-pub(crate) fn version() -> anyhow::Result<()> {
-    let platform = format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH);
-    writeln!(io::stdout(), "karmor version {} {platform}", env!("CARGO_PKG_VERSION"))?;
+pub(crate) fn version(json: bool) -> anyhow::Result<()> {
+    let (version, (system, processor)) = (env!("CARGO_PKG_VERSION"), platform());
+    if json {
+        let object = json!({"Version": version, "OS": system, "Arch": processor});
+        writeln!(io::stdout(), "{object}")?;
+    } else {
+        writeln!(io::stdout(), "{}", version_line())?;
+    }
     Ok(())
+}
+
+/// Without the end of the line.
+pub(crate) fn version_line() -> String {
+    let (system, processor) = platform();
+    format!("karmor version {} {system}/{processor}", env!("CARGO_PKG_VERSION"))
+}
+
+fn platform() -> (&'static str, &'static str) {
+    (std::env::consts::OS, std::env::consts::ARCH)
 }
 
 pub(crate) fn completion(shell: Shell) -> anyhow::Result<()> {

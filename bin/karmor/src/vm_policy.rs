@@ -27,7 +27,7 @@ pub(crate) async fn add(target: &PolicyFiles) -> anyhow::Result<()> {
                 .first()
                 .map_or(Kind::Container, |policy| policy.id.kind);
             let answer = client.apply(kind, document.into_bytes()).await?;
-            failed |= !show(&answer, &file.name)?;
+            failed |= !show(&answer, &file.name, target.json)?;
         }
     }
     if failed { Err(Told.into()) } else { Ok(()) }
@@ -46,7 +46,7 @@ pub(crate) async fn delete(target: &PolicyFiles) -> anyhow::Result<()> {
             failed |= parsed.has_errors();
             for policy in parsed.policies {
                 let answer = client.apply(policy.id.kind, deleted(&policy.id)).await?;
-                failed |= !show(&answer, &file.name)?;
+                failed |= !show(&answer, &file.name, target.json)?;
             }
         }
     }
@@ -62,12 +62,18 @@ fn deleted(id: &PolicyId) -> Vec<u8> {
     json!({"type": "DELETED", "object": object}).to_string().into_bytes()
 }
 
-/// The status to standard output, what the agent adds to standard error. False if the policy is not in force.
-fn show(answer: &PolicyAnswer, file: &str) -> io::Result<bool> {
-    for line in answer.message.lines() {
-        eprintln!("{}", with_file_name(line, file));
+/// The status to standard output, what the agent adds to standard error, or all as one JSON object. False if the
+/// policy is not in force.
+fn show(answer: &PolicyAnswer, file: &str, as_json: bool) -> io::Result<bool> {
+    let said = answer.message.lines().map(|line| with_file_name(line, file));
+    if as_json {
+        let said: Vec<String> = said.collect();
+        let object = json!({"File": file, "Status": answer.status.word(), "Messages": said});
+        writeln!(io::stdout(), "{object}")?;
+    } else {
+        said.for_each(|line| eprintln!("{line}"));
+        writeln!(io::stdout(), "Policy {}", answer.status.word())?;
     }
-    writeln!(io::stdout(), "Policy {}", answer.status.word())?;
     Ok(matches!(
         answer.status,
         PolicyStatus::Applied | PolicyStatus::Modified | PolicyStatus::Deleted

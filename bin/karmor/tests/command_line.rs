@@ -164,8 +164,15 @@ fn a_reader_that_has_enough_is_no_failure() {
     let server = start();
     let mut child = server.watch(&["--json"]);
     drop(child.stdout.take());
-    let _ = server.feed.publish_alert(alert("ledger", "teller"));
-    assert!(child.wait().unwrap().success());
+    // A test beside this one that is about to start a program has the pipe open for a moment, too.
+    let status = loop {
+        let _ = server.feed.publish_alert(alert("ledger", "teller"));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    assert!(status.success());
 }
 
 #[test]
@@ -261,5 +268,33 @@ fn completions_and_manual_pages() {
     let directory = tempfile::tempdir().unwrap();
     let output = server.run(&["man", directory.path().to_str().unwrap()], "");
     assert!(output.status.success());
-    assert!(directory.path().join("karmor-logs.1").exists());
+    for command in ["logs", "profile", "top", "summary", "sysdump", "vm-policy-add"] {
+        let page = directory.path().join(format!("karmor-{command}.1"));
+        assert!(std::fs::read_to_string(page).unwrap().contains("gRPC"), "{command}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = server.run(&["completion", shell], "");
+        let script = text(&output.stdout);
+        for word in ["profile", "top", "summary", "sysdump", "duration", "runDir"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn answers_for_programs() {
+    let server = start();
+    let json = |arguments: &[&str], input: &str| -> Vec<serde_json::Value> {
+        let output = server.run(arguments, input);
+        assert!(output.status.success());
+        let values = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+        values.map(Result::unwrap).collect()
+    };
+    assert_eq!(json(&["version", "--json"], "")[0]["OS"], "linux");
+    assert!(json(&["probe", "--json"], "")[0]["Probe Data"]["ArmoredContainers"].is_object());
+    let answers = json(&["vm", "policy", "add", "--json", "-"], TWO_POLICIES);
+    assert_eq!(answers.len(), 2);
+    assert_eq!((&answers[1]["File"], &answers[1]["Status"]), (&"stdin".into(), &"Applied".into()));
+    let said = answers[0]["Messages"][0].as_str().unwrap();
+    assert!(said.starts_with("not enforced"), "{said}");
 }

@@ -1,9 +1,18 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
-use feed::{Feed, FeedOptions, Services};
+use enforce::{Losses, bpf::Rings};
+use feed::{Feed, FeedOptions, Level, Services};
+use sensor::Capabilities;
+use sinks::Sinks;
 use telemetry::Node;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -11,19 +20,23 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::{Appearing, WorkloadEvent};
+use workload::{Appearing, Followed, OwnPlace, Runtime, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
     backend::{self, Chosen},
-    config::{Config, Sources},
+    comparison::Comparison,
+    config::{Config, OnAgentLoss, Sources},
     events::{self, Accounts},
     filesystem::RootFilesystems,
     identities::Identities,
     index::{self, Index, IndexHandle},
     instance::Instance,
+    probe_file,
     reload::{Reloader, event_settings, own_places, policy_settings},
     restore,
+    restriction::{self, Outcome},
+    runtimes,
     store::Store,
     submissions::Desk,
     transport::{self, Offer},
@@ -38,18 +51,35 @@ const LAST_WORDS: Duration = Duration::from_millis(1500);
 /// What tasks have to end after that.
 const LAST_TASKS: Duration = Duration::from_millis(500);
 
+/// How the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Rules stay in force, unless `onAgentLoss` says otherwise.
+    Ordered,
+    /// Nothing is in force any more, as somebody wanted it.
+    Detached,
+}
+
 /// Runs the agent until it is told to end. Fails only if nothing useful can run.
-pub(crate) fn run(sources: Sources) -> anyhow::Result<()> {
+pub(crate) fn run(sources: Sources) -> anyhow::Result<End> {
     let debug = sources.environment.get("DEBUG").is_some_and(|value| value == "true");
     log_to_stderr(debug);
     info!("starting, {}", telemetry::VERSION);
     let config = sources.load()?;
+    let loaded = load(&sources, &config)?;
+    // Before there are other threads: each has rights of its own.
+    for outcome in restriction::apply(&config) {
+        match outcome {
+            Outcome::Done(done) => info!("self-restriction: {done}"),
+            Outcome::Problem(problem) => warn!("self-restriction: {problem}"),
+        }
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("no threads to run on")?;
-    let done = runtime.block_on(serve(sources, config));
+    let done = runtime.block_on(serve(sources, config, loaded));
     runtime.shutdown_timeout(LAST_TASKS);
     done
 }
@@ -64,7 +94,19 @@ fn log_to_stderr(debug: bool) {
         .init();
 }
 
-async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
+/// What takes rights that the agent gives up afterwards. No thread has been started.
+struct Loaded {
+    instance: Arc<Instance>,
+    capabilities: Capabilities,
+    rings: Option<Rings>,
+    losses: Option<Losses>,
+    enforcer: &'static str,
+    identities: Arc<Identities>,
+    index: Index,
+}
+
+/// Claims what there is one of on a machine, loads the programs and protects what is the agent's.
+fn load(sources: &Sources, config: &Config) -> anyhow::Result<Loaded> {
     let instance = Arc::new(Instance::claim(&config.run_dir)?);
     let store = Store::open(&config.state_dir)?;
     for unsupported in config.not_there_yet() {
@@ -72,7 +114,7 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     }
 
     let capabilities = sensor::probe();
-    let Chosen { backend, events: records, report } = backend::choose(&config, &capabilities);
+    let Chosen { backend, rings, losses, report } = backend::choose(config, &capabilities);
     info!(
         "kernel {}, security modules: {}",
         capabilities.kernel,
@@ -82,10 +124,28 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         info!("{line}");
     }
 
-    let host = workload::host(&config.host);
+    let enforcer = backend.name();
+    let identities = Arc::new(Identities::default());
+    let mut index = Index::new(
+        backend,
+        Box::new(RootFilesystems),
+        store,
+        policy_settings(config),
+        workload::host(&config.host),
+        Arc::clone(&identities),
+    );
+    index.runs_at(OwnPlace::find());
+    transport::make_room(config);
+    probe_file::clear(Path::new(probe_file::PATH));
+    index.protect(&own_places(config, sources.file.as_deref()));
+    Ok(Loaded { instance, capabilities, rings, losses, enforcer, identities, index })
+}
+
+async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Result<End> {
+    let Loaded { instance, capabilities, rings, losses, enforcer, identities, mut index } = loaded;
     let node = Node {
         cluster: config.cluster.clone(),
-        host: host.name.clone(),
+        host: workload::host(&config.host).name,
         id: fs::read_to_string(&config.machine_id_path)
             .map(|id| id.trim().to_owned())
             .unwrap_or_default(),
@@ -96,23 +156,16 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         error!("logPath {}: {problem}; events are not written there", config.log_path);
     }
 
-    let identities = Arc::new(Identities::default());
-    let accounts = Arc::new(Accounts::new(node, backend.name(), event_settings(&config)));
-    let enforcing = records.is_some();
-    if let Some(records) = records {
-        events::start(records, Arc::clone(&accounts), Arc::clone(&identities), feed.clone())?;
+    let sinks = start_sinks(&feed, &config).await;
+
+    let accounts = Accounts::new(node, enforcer, event_settings(&config), losses);
+    let accounts = Arc::new(accounts);
+    let enforcing = rings.is_some();
+    if let Some(rings) = rings {
+        let records = rings.read().context("the kernel's rings")?;
+        events::start(records, Arc::clone(&accounts), identities, feed.clone())?;
     }
 
-    let mut index = Index::new(
-        backend,
-        Box::new(RootFilesystems),
-        store,
-        policy_settings(&config),
-        host,
-        identities,
-    );
-    transport::make_room(&config);
-    index.protect(&own_places(&config, sources.file.as_deref()));
     // The directory comes first: what it keeps goes before what was stored.
     if !config.policy_dir.as_os_str().is_empty() {
         restore::follow_directory(&mut index, restore::read_directory(&config.policy_dir));
@@ -120,12 +173,16 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     restore::restore(&mut index)?;
     let index = index::start(index)?;
 
+    let comparison = Comparison::new(index.clone(), feed.clone());
+    let comparison = Arc::new(comparison);
     let reloader = Arc::new(Reloader {
         sources,
         config: Mutex::new(config.clone()),
         index: index.clone(),
         accounts: Arc::clone(&accounts),
+        sinks: sinks.clone(),
         instance: Arc::clone(&instance),
+        comparison: Arc::clone(&comparison),
     });
     instance.in_force(&config)?;
     follow_files(&reloader, &config);
@@ -147,12 +204,19 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     tokio::spawn(transport::serve_health(offer.clone()));
     let services = tokio::spawn(offer.serve());
 
-    let arrivals = Arc::new(Arrivals::new(&config, index.clone()));
-    // Before containerd is asked: it answers only when the hooks that wait for the agent have ended.
+    let known = runtimes::known(&config);
+    let arrivals = runtimes::of_containerd(&known);
+    let arrivals = Arc::new(Arrivals::new(&config, arrivals, index.clone()));
+    // Before runtimes are asked: they answer only when the hooks that wait for the agent have ended.
     arrivals::listen(&arrivals, &config).await;
     let scanned = Arc::new(Notify::new());
-    tokio::spawn(follow_containers(&config, Arc::clone(&arrivals), Arc::clone(&scanned)));
-    tokio::spawn(ways::tell(arrivals.ways.follow(), config.clone(), capabilities, enforcing));
+    let followed = watch::Sender::new(Followed::new());
+    tokio::spawn(runtimes::keep(config.clone(), followed.subscribe()));
+    let (ways, told) = (arrivals.ways.follow(), followed.subscribe());
+    tokio::spawn(ways::tell(ways, told, config.clone(), capabilities, enforcing));
+    tokio::spawn(follow_containers(known, &followed, arrivals, Arc::clone(&scanned)));
+
+    let comparing = tokio::spawn(comparison.go_on());
 
     let readiness = tokio::spawn({
         let instance = Arc::clone(&instance);
@@ -167,13 +231,20 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
         }
     });
 
-    until_told_to_end(&reloader).await?;
-    info!("ending; rules stay in force");
+    let how = until_told_to_end(&reloader).await?;
+    comparing.abort();
+    match how {
+        End::Ordered if config.on_agent_loss == OnAgentLoss::Keep => {
+            info!("ending; rules stay in force");
+        }
+        End::Ordered => info!("ending; rules end as well, as `onAgentLoss: open` says"),
+        End::Detached => detach(&reloader.index, &feed).await,
+    }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     readiness.abort();
     // Nobody may be listening: the ports may never have been ours.
     let _ = end.send(true);
-    let _ = tokio::time::timeout(LAST_WORDS, services).await;
+    let (_, ()) = tokio::join!(tokio::time::timeout(LAST_WORDS, services), sinks.close(LAST_WORDS));
     instance.leave();
     let unread = feed.waiting();
     if unread > 0 {
@@ -181,22 +252,49 @@ async fn serve(sources: Sources, config: Config) -> anyhow::Result<()> {
     } else {
         info!("ended");
     }
-    Ok(())
+    Ok(how)
+}
+
+/// Ends enforcement on purpose, and says so to everyone who listens.
+async fn detach(index: &IndexHandle, feed: &Feed) {
+    let text = match index.call(Index::let_go).await {
+        Ok(Err(problem)) => format!("detached on purpose, but pins may be left: {problem}"),
+        Ok(Ok(())) | Err(_) => "detached on purpose: nothing is enforced any more".to_owned(),
+    };
+    warn!("{text}");
+    feed.publish_message(Level::Warn, text);
+}
+
+/// From here on each event goes to the sinks as well. What people should know of them is a message like others.
+async fn start_sinks(feed: &Feed, config: &Config) -> Sinks {
+    let tell = {
+        let feed = feed.clone();
+        Arc::new(move |text: String| {
+            warn!("{text}");
+            feed.publish_message(Level::Warn, text);
+        })
+    };
+    let sinks = Sinks::new(config.state_dir.join("spool"), tell);
+    sinks.apply(&config.sinks).await;
+    feed.send_to(sinks.clone());
+    sinks
 }
 
 /// Reloads as often as it is asked to; returns at the signal to end.
-async fn until_told_to_end(reloader: &Arc<Reloader>) -> anyhow::Result<()> {
+async fn until_told_to_end(reloader: &Arc<Reloader>) -> anyhow::Result<End> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut detach = signal(SignalKind::user_defined2())?;
     loop {
         tokio::select! {
             _ = hang_up.recv() => {
                 reloader.reload().await;
                 reloader.follow_policies().await;
             }
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(End::Ordered),
+            _ = interrupt.recv() => return Ok(End::Ordered),
+            _ = detach.recv() => return Ok(End::Detached),
         }
     }
 }
@@ -236,12 +334,14 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
 
 /// Hands what happens to containers to the index, and tells when all that exist are governed.
 fn follow_containers(
-    config: &Config,
+    runtimes: Vec<Runtime>,
+    followed: &watch::Sender<Followed>,
     arrivals: Arc<Arrivals>,
     scanned: Arc<Notify>,
 ) -> impl Future<Output = ()> + use<> {
     let (sender, mut receiver) = mpsc::channel::<WorkloadEvent>(WORKLOAD_QUEUE);
-    tokio::spawn(workload::containerd::watch(config.containerd_socket.clone(), sender));
+    workload::follow(runtimes, &sender, followed);
+    drop(sender);
     let index = arrivals.index.clone();
     let appearing = follow_control_groups(index.clone())
         .inspect_err(|problem| warn!("control groups are not seen as they appear: {problem}"));

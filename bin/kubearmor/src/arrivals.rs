@@ -18,7 +18,7 @@ use crate::{
     ways::Ways,
 };
 
-/// What containerd has to say what it knows of a container.
+/// What a runtime has to say what it knows of a container.
 const COMPLETION: Duration = Duration::from_secs(1);
 /// How often containers are looked for that have ended unheard.
 const LOOK_FOR_ENDED: Duration = Duration::from_mins(1);
@@ -27,7 +27,8 @@ const LOOK_FOR_ENDED: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Arrivals {
     pub(crate) index: IndexHandle,
-    containerd: PathBuf,
+    /// Where containerd may listen.
+    containerd: Vec<PathBuf>,
     pub(crate) ways: Ways,
     /// `None` where nothing can be kept.
     told: Option<Told>,
@@ -71,11 +72,12 @@ fn told(run_dir: &Path) -> Option<Told> {
 impl Governor for Arrivals {
     async fn govern(&self, mut newcomer: Newcomer) -> Result<(), String> {
         let id = newcomer.id.clone();
-        let is_containerds = !newcomer.runtime_namespace.is_empty();
+        let is_known_elsewhere =
+            !newcomer.runtime_namespace.is_empty() || newcomer.podman_storage.is_some();
         if let Err(problem) = self.complete(&mut newcomer).await {
-            if is_containerds {
+            if is_known_elsewhere {
                 return Err(format!(
-                    "containerd does not tell the labels of container {id}: {problem}"
+                    "its runtime does not tell the labels of container {id}: {problem}"
                 ));
             }
             debug!("container {id} is none of containerd's: {problem}");
@@ -117,13 +119,8 @@ impl Governor for Arrivals {
 }
 
 impl Arrivals {
-    pub(crate) fn new(config: &Config, index: IndexHandle) -> Self {
-        Self {
-            index,
-            containerd: config.containerd_socket.clone(),
-            ways: Ways::default(),
-            told: told(&config.run_dir),
-        }
+    pub(crate) fn new(config: &Config, containerd: Vec<PathBuf>, index: IndexHandle) -> Self {
+        Self { index, containerd, ways: Ways::default(), told: told(&config.run_dir) }
     }
 
     /// Takes over the containers that hooks have told an earlier run of the agent of.
@@ -154,8 +151,8 @@ impl Arrivals {
         if newcomer.labels_known {
             return Ok(());
         }
-        let completed = workload::containerd::complete(&self.containerd, newcomer);
-        match timeout(COMPLETION, completed).await {
+        let there: Vec<_> = self.containerd.iter().filter(|at| at.exists()).cloned().collect();
+        match timeout(COMPLETION, newcomer.complete(&there)).await {
             Ok(completed) => completed.map_err(|error| chain(&error)),
             Err(_elapsed) => Err(format!("no answer within {} s", COMPLETION.as_secs())),
         }

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use enforce::{
-    EnforceError, Enforcer, Events, NotExpressed, Placement, Usage, WorkloadKey, bpf::BpfEnforcer,
+    EnforceError, Enforcer, Losses, NotExpressed, Placement, Repair, Repairs, Usage, WorkloadKey,
+    bpf::{BpfEnforcer, Rings},
 };
 use ruleset::RuleSet;
 use sensor::Capabilities;
@@ -11,20 +12,19 @@ use wire::Visibility;
 
 use crate::config::{Config, OnAgentLoss};
 
-/// Records that found the kernel's rings full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) alerts: u64,
-    pub(crate) logs: u64,
-}
-
 /// What the agent needs of an enforcer beside enforcing.
 pub(crate) trait Backend: Enforcer {
     /// Ends what an earlier run of the agent left in force, now that every known workload has its rules again.
     fn take_over(&mut self) -> Result<(), String>;
 
-    /// What the kernel could not hand over since the programs were loaded.
-    fn lost(&self) -> Lost;
+    /// Compares what is in the kernel with what should be there, and puts it right.
+    fn compare(&mut self) -> Vec<Repair>;
+
+    /// What was put right since the start.
+    fn repairs(&self) -> Repairs;
+
+    /// Ends enforcement on purpose, and leaves nothing behind that would outlast the agent.
+    fn let_go(&mut self) -> Result<(), String>;
 
     /// Whether a program of the workload runs by now, or has run.
     fn has_entered(&self, workload: &WorkloadKey) -> bool;
@@ -33,10 +33,10 @@ pub(crate) trait Backend: Enforcer {
     fn usage(&self) -> Usage;
 
     /// Repeats of a log within this time are counted in the next one.
-    fn merge_logs(&self, window: Duration);
+    fn merge_logs(&mut self, window: Duration);
 
     /// Whether objects that cannot be followed to the root are permitted.
-    fn permit_unresolved(&self, permit: bool);
+    fn permit_unresolved(&mut self, permit: bool);
 
     /// Keeps what is the agent's own from containers. Returns what could not be, and why.
     fn protect(&mut self, own: &[PathBuf]) -> Vec<String>;
@@ -49,12 +49,19 @@ pub(crate) trait Backend: Enforcer {
 
 impl Backend for BpfEnforcer {
     fn take_over(&mut self) -> Result<(), String> {
-        Self::take_over(self).map_err(|error| error.to_string())
+        Self::take_over(self).map_err(|error| chain(&error))
     }
 
-    fn lost(&self) -> Lost {
-        let counters = self.counters();
-        Lost { alerts: counters.lost_alerts, logs: counters.lost_logs }
+    fn compare(&mut self) -> Vec<Repair> {
+        Self::compare(self)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Self::repairs(self).clone()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Self::let_go(self).map_err(|error| chain(&error))
     }
 
     fn has_entered(&self, workload: &WorkloadKey) -> bool {
@@ -65,11 +72,11 @@ impl Backend for BpfEnforcer {
         Self::usage(self)
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn merge_logs(&mut self, window: Duration) {
         Self::merge_logs(self, window);
     }
 
-    fn permit_unresolved(&self, permit: bool) {
+    fn permit_unresolved(&mut self, permit: bool) {
         Self::permit_unresolved(self, permit);
     }
 
@@ -115,8 +122,16 @@ impl Backend for NoEnforcer {
         Ok(())
     }
 
-    fn lost(&self) -> Lost {
-        Lost::default()
+    fn compare(&mut self) -> Vec<Repair> {
+        Vec::new()
+    }
+
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        Ok(())
     }
 
     fn has_entered(&self, _: &WorkloadKey) -> bool {
@@ -127,9 +142,9 @@ impl Backend for NoEnforcer {
         Usage::default()
     }
 
-    fn merge_logs(&self, _: Duration) {}
+    fn merge_logs(&mut self, _: Duration) {}
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()
@@ -143,7 +158,9 @@ impl Backend for NoEnforcer {
 /// The enforcer in force, where its events come from, and what to tell the operator.
 pub(crate) struct Chosen {
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) events: Option<Events>,
+    pub(crate) rings: Option<Rings>,
+    /// What never became an event.
+    pub(crate) losses: Option<Losses>,
     /// Lines of the start-up report.
     pub(crate) report: Vec<String>,
 }
@@ -162,14 +179,15 @@ pub(crate) fn choose(config: &Config, capabilities: &Capabilities) -> Chosen {
         pin: config.on_agent_loss == OnAgentLoss::Keep,
     };
     match BpfEnforcer::start(&options) {
-        Ok((enforcer, events)) => {
+        Ok((enforcer, rings)) => {
             let loaded = enforcer.loaded();
             let mut report =
                 vec![format!("enforcer: BPF-LSM, {} hooks in force", loaded.hooks.len())];
             for (object, reason) in &loaded.missing {
                 report.push(format!("not offered by this kernel: {object}: {reason}"));
             }
-            Chosen { backend: Box::new(enforcer), events: Some(events), report }
+            let losses = Some(enforcer.losses().clone());
+            Chosen { backend: Box::new(enforcer), rings: Some(rings), losses, report }
         }
         Err(error) => nothing(chain(&error)),
     }
@@ -179,7 +197,7 @@ fn nothing(reason: String) -> Chosen {
     let report = vec![format!(
         "enforcer: NONE. Policies are accepted and kept, nothing is blocked: {reason}"
     )];
-    Chosen { backend: Box::new(NoEnforcer { reason }), events: None, report }
+    Chosen { backend: Box::new(NoEnforcer { reason }), rings: None, losses: None, report }
 }
 
 /// An error with its causes on one line.

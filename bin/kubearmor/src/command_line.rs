@@ -22,15 +22,24 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(agent())
         .subcommand(hook())
-        .subcommand(
-            Command::new("detach")
-                .about("End enforcement: remove all programs and rules from the kernel")
-                .arg(
-                    Arg::new("bpfFsPath")
-                        .long("bpfFsPath")
-                        .value_name("DIR")
-                        .help("Where the BPF file system is mounted [default: /sys/fs/bpf]"),
-                ),
+        .subcommand(detach())
+}
+
+fn detach() -> Command {
+    Command::new("detach")
+        .about("End enforcement on purpose: end the agent, and remove all programs and rules from the kernel")
+        .after_help(
+            "A running agent detaches its programs and ends with exit status 3, which the systemd unit takes for a \
+             reason not to start it again. Nothing is enforced until an agent starts: `systemctl start kubearmor`. \
+             Stored policies stay, and hold again then.",
+        )
+        .arg(file())
+        .arg(Arg::new("runDir").long("runDir").value_name("DIR").help("The agent's runDir"))
+        .arg(
+            Arg::new("bpfFsPath")
+                .long("bpfFsPath")
+                .value_name("DIR")
+                .help("Where the BPF file system is mounted [default: /sys/fs/bpf]"),
         )
 }
 
@@ -183,6 +192,15 @@ mod tests {
         let matches = command().try_get_matches_from(arguments).unwrap();
         let given = sources(matches.subcommand_matches("hook").unwrap(), std::iter::empty());
         assert_eq!((given.file, given.flags["runDir"].as_str()), (Some("/c.yaml".into()), "/r"));
+    }
+
+    #[test]
+    fn detach_finds_the_agent_as_the_agent_finds_itself() {
+        let arguments = ["kubearmor", "detach", "--bpfFsPath", "/b", "-runDir=/r"];
+        let arguments = normalize(arguments.into_iter().map(str::to_owned));
+        let matches = command().try_get_matches_from(arguments).unwrap();
+        let given = sources(matches.subcommand_matches("detach").unwrap(), std::iter::empty());
+        assert_eq!((&*given.flags["bpfFsPath"], &*given.flags["runDir"]), ("/b", "/r"));
     }
 
     #[test]

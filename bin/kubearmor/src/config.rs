@@ -10,6 +10,7 @@ mod transport;
 use std::{net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sinks::SinkList;
 use wire::Visibility;
 
 pub(crate) use self::{
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) tls_names: Names,
     /// `none`, `stdout` or a file.
     pub(crate) log_path: String,
+    /// Where events are sent beside clients and `log_path`.
+    pub(crate) sinks: SinkList,
     pub(crate) se_linux_profile_dir: PathBuf,
     pub(crate) cri_socket: String,
     pub(crate) nri_socket: String,
@@ -100,6 +103,8 @@ pub(crate) struct Config {
     pub(crate) on_unresolved_path: Verdict,
     /// What becomes of container starts that the agent cannot be asked about.
     pub(crate) on_hook_failure: Verdict,
+    /// Whether the agent gives up what it does not need once it has started.
+    pub(crate) self_restriction: SelfRestriction,
     pub(crate) state_dir: PathBuf,
     pub(crate) run_dir: PathBuf,
     /// A directory of policy files that is followed; empty for none.
@@ -125,12 +130,13 @@ impl Default for Config {
             tls_cert_provider: CertificateProvider::SelfMade,
             tls_names: Names::default(),
             log_path: "none".into(),
+            sinks: SinkList::default(),
             se_linux_profile_dir: "/tmp/kubearmor.selinux".into(),
             cri_socket: String::new(),
             nri_socket: String::new(),
             nri_index: "99".into(),
             enable_nri: true,
-            containerd_socket: workload::containerd::DEFAULT_SOCKET.into(),
+            containerd_socket: workload::CONTAINERD_SOCKET.into(),
             visibility: VisibilityList::default(),
             host_visibility: HostVisibility::Default,
             log_merge_millis: 1000,
@@ -171,6 +177,7 @@ impl Default for Config {
             on_agent_loss: OnAgentLoss::Keep,
             on_unresolved_path: Verdict::Deny,
             on_hook_failure: Verdict::Deny,
+            self_restriction: SelfRestriction::On,
             state_dir: "/opt/kubearmor".into(),
             run_dir: "/run/kubearmor".into(),
             policy_dir: PathBuf::new(),
@@ -234,7 +241,6 @@ impl Config {
     pub(crate) fn not_there_yet(&self) -> Vec<&'static str> {
         let asked = [
             (self.k8s, "k8s: policies come through gRPC and policyDir only"),
-            (!self.cri_socket.is_empty(), "criSocket: containerdSocket is used"),
             (self.enable_kube_armor_vm, "enableKubeArmorVm: no policies come from a controller"),
             (self.enable_ima, "enableIMA: events carry no hashes"),
             (self.enable_usb_device_handler, "enableUSBDeviceHandler: device rules do nothing"),
@@ -272,6 +278,30 @@ pub(crate) enum OnAgentLoss {
 pub(crate) enum Verdict {
     Deny,
     Allow,
+}
+
+/// How far the agent restricts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub(crate) enum SelfRestriction {
+    On,
+    /// System calls that would be refused are permitted, and the kernel logs them.
+    Log,
+    Off,
+}
+
+impl TryFrom<String> for SelfRestriction {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // Some readers of YAML take the words for truth values.
+        match text.to_ascii_lowercase().as_str() {
+            "on" | "true" => Ok(Self::On),
+            "log" => Ok(Self::Log),
+            "off" | "false" => Ok(Self::Off),
+            _ => Err(format!("`{text}` is none of on, log, off")),
+        }
+    }
 }
 
 /// A default posture as configuration files write it, in any letter case.

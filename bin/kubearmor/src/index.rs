@@ -5,24 +5,26 @@
 
 mod again;
 mod arrival;
+mod governed;
 mod overview;
+mod shared;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use enforce::{EnforceError, NotExpressed, Placement, WorkloadKey};
+use enforce::{EnforceError, Placement, Repair, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
 use wire::Visibility;
-use workload::{Container, RootPlace, WorkloadEvent};
+use workload::{OwnPlace, WorkloadEvent};
 
-use self::again::Pasts;
+use self::{again::Pasts, governed::Governed, shared::Shared};
 pub(crate) use self::{
     arrival::Unasked,
     overview::Overview,
@@ -87,46 +89,8 @@ pub(crate) enum Refusal {
 }
 
 struct Held {
-    policy: Policy,
+    policy: Arc<Policy>,
     keeper: Keeper,
-}
-
-struct Governed {
-    workload: Workload,
-    placement: Placement,
-    /// Where its root filesystem can be read.
-    root: RootPlace,
-    /// What was told of it; `None` for the host.
-    container: Option<Container>,
-    /// The rules in force; `None` before the first ones.
-    rules: Option<Arc<RuleSet>>,
-    /// What links meant when the rules were computed.
-    links: Links,
-    /// Nobody has told of this life yet: its control group has appeared. The links are those of the life before.
-    foreseen: bool,
-    not_expressed: Vec<NotExpressed>,
-    /// Why the rules in force are not the ones that should be.
-    problem: Option<String>,
-}
-
-impl Governed {
-    /// A container that has no rules yet.
-    fn of(container: Container) -> Self {
-        Self {
-            workload: container.workload(),
-            placement: Placement::Container {
-                cgroup: container.cgroup.clone(),
-                pid: Some(container.pid),
-            },
-            root: container.root(),
-            container: Some(container),
-            rules: None,
-            links: Links::default(),
-            foreseen: false,
-            not_expressed: Vec::new(),
-            problem: None,
-        }
-    }
 }
 
 pub(crate) struct Index {
@@ -137,9 +101,17 @@ pub(crate) struct Index {
     host: Workload,
     policies: BTreeMap<PolicyId, Held>,
     workloads: BTreeMap<WorkloadKey, Governed>,
+    /// Containers by their control groups.
+    cgroups: HashMap<PathBuf, WorkloadKey>,
+    rule_sets: Shared<RuleSet>,
+    link_sets: Shared<Links>,
     identities: Arc<Identities>,
     pasts: Pasts,
     unasked: Unasked,
+    /// Where the agent itself runs: a container that holds it is left out.
+    own_place: Option<OwnPlace>,
+    /// The id of that container, once it was told.
+    own_container: Option<String>,
     /// The container runtime was asked, though it may not have answered.
     answered: bool,
     /// All containers are known, so nothing of an earlier run is left in force.
@@ -163,9 +135,14 @@ impl Index {
             host,
             policies: BTreeMap::new(),
             workloads: BTreeMap::new(),
+            cgroups: HashMap::new(),
+            rule_sets: Shared::default(),
+            link_sets: Shared::default(),
             identities,
             pasts: Pasts::default(),
             unasked: Unasked::default(),
+            own_place: None,
+            own_container: None,
             answered: false,
             scanned: false,
         };
@@ -195,16 +172,17 @@ impl Index {
             }
             Keeper::Directory(_) => None,
         };
-        let before = self.policies.insert(id.clone(), Held { policy, keeper });
-        let concerned = self.concerned(before.as_ref(), self.policies.get(&id));
+        let policy = Arc::new(policy);
+        let before = self.policies.insert(id.clone(), Held { policy: Arc::clone(&policy), keeper });
+        let concerned = self.reselect(before.as_ref().map(|held| &held.policy), Some(&policy));
         if let Err(source) = self.govern_all(&concerned) {
-            self.put_back(&id, before, &concerned);
+            self.put_back(&id, before, &policy);
             return Err(Refusal::Enforce { kind: id.kind, name: id.name, source });
         }
         if let Some(staged) = staged
             && let Err(source) = self.store.commit(&staged)
         {
-            self.put_back(&id, before, &concerned);
+            self.put_back(&id, before, &policy);
             return Err(refused(&id, source));
         }
         Ok(self.not_in_force(&id))
@@ -223,7 +201,7 @@ impl Index {
             source,
         })?;
         let before = self.policies.remove(&id);
-        let concerned = self.concerned(before.as_ref(), None);
+        let concerned = self.reselect(before.as_ref().map(|held| &held.policy), None);
         self.govern_all(&concerned).map_err(|source| Refusal::Enforce {
             kind: id.kind,
             name: id.name,
@@ -246,8 +224,9 @@ impl Index {
             warn!("{} {} is kept in {}; the stored one rests", id.kind, id.name, file.display());
             return;
         }
-        let before = self.policies.insert(id.clone(), Held { policy, keeper });
-        let concerned = self.concerned(before.as_ref(), self.policies.get(&id));
+        let policy = Arc::new(policy);
+        let before = self.policies.insert(id.clone(), Held { policy: Arc::clone(&policy), keeper });
+        let concerned = self.reselect(before.as_ref().map(|held| &held.policy), Some(&policy));
         if let Err(problem) = self.govern_all(&concerned) {
             error!("{} {} is not fully in force: {}", id.kind, id.name, chain(&problem));
         }
@@ -290,10 +269,22 @@ impl Index {
         self.backend.merge_logs(self.settings.merge_window);
         self.backend.permit_unresolved(self.settings.permit_unresolved);
         self.follow_host();
-        for key in self.workloads.keys().cloned().collect::<Vec<_>>() {
-            self.govern_or_report(&key);
-            self.observe(&key);
+        let keys: Vec<_> = self.workloads.keys().cloned().collect();
+        for key in &keys {
+            self.govern_or_report(key);
+            self.observe(key);
         }
+        self.settle_or_report();
+    }
+
+    /// Compares what is in the kernel with what should be there. Returns what was put right or could not be.
+    pub(crate) fn compare(&mut self) -> Vec<Repair> {
+        self.backend.compare()
+    }
+
+    /// Ends enforcement on purpose.
+    pub(crate) fn let_go(&mut self) -> Result<(), String> {
+        self.backend.let_go()
     }
 
     /// Keeps what is the agent's own from containers.
@@ -331,17 +322,7 @@ impl Index {
         let key = WorkloadKey(WorkloadKey::HOST.into());
         match (self.settings.host_policies, self.workloads.contains_key(&key)) {
             (true, false) => {
-                let governed = Governed {
-                    workload: self.host.clone(),
-                    placement: Placement::Host,
-                    root: RootPlace::Host,
-                    container: None,
-                    rules: None,
-                    links: Links::default(),
-                    foreseen: false,
-                    not_expressed: Vec::new(),
-                    problem: None,
-                };
+                let governed = Governed::host(self.host.clone());
                 self.follow(&key, governed);
             }
             (false, true) => {
@@ -349,6 +330,7 @@ impl Index {
                 if let Err(error) = self.backend.remove(&key) {
                     error!("host policies are off: {}", chain(&error));
                 }
+                self.settle_or_report();
             }
             _ => {}
         }
@@ -368,9 +350,11 @@ impl Index {
             error!("{} is not protected: {problem}", governed.workload.name);
         }
         let unplaced = problem.is_some();
-        self.workloads.insert(key.clone(), Governed { problem, ..governed });
+        let selecting = self.selecting(&governed.workload);
+        self.workloads.insert(key.clone(), Governed { selecting, problem, ..governed });
         if !unplaced {
             self.govern_or_report(key);
+            self.settle_or_report();
             self.observe(key);
         }
     }
@@ -397,29 +381,32 @@ impl Index {
     }
 
     fn govern_all(&mut self, keys: &[WorkloadKey]) -> Result<(), EnforceError> {
-        keys.iter().try_for_each(|key| self.govern(key))
+        keys.iter().try_for_each(|key| self.govern(key))?;
+        self.backend.settle()
     }
 
-    /// Makes the rules of one workload the ones that should hold.
+    fn settle_or_report(&mut self) {
+        if let Err(error) = self.backend.settle() {
+            error!("{}", chain(&error));
+        }
+    }
+
+    /// Makes the rules of one workload the ones that should hold; `settle` is to follow.
     fn govern(&mut self, key: &WorkloadKey) -> Result<(), EnforceError> {
         let Some(governed) = self.workloads.get_mut(key) else { return Ok(()) };
         let settings = &self.settings;
-        let selecting: Vec<&Policy> = self
-            .policies
-            .values()
-            .map(|held| &held.policy)
-            .filter(|policy| is_enabled(settings, policy.id.kind))
-            .filter(|policy| ruleset::select(policy, &governed.workload))
-            .collect();
+        let selecting = governed.selecting.iter().map(|policy| &**policy);
+        let selecting: Vec<&Policy> =
+            selecting.filter(|policy| is_enabled(settings, policy.id.kind)).collect();
         let postures = match governed.placement {
             Placement::Host => settings.host,
             Placement::Container { .. } => settings.containers,
         };
         let wanted = ruleset::wanted_links(selecting.iter().copied());
         if wanted == ruleset::WantedLinks::default() {
-            governed.links = Links::default();
+            governed.links = self.link_sets.shared(Links::default());
         } else if !governed.foreseen {
-            governed.links = self.links.links(&governed.root, wanted);
+            governed.links = self.link_sets.shared(self.links.links(&governed.root, wanted));
         }
         let rules = ruleset::build(selecting, &governed.workload, postures, &governed.links);
         let unchanged = match &governed.rules {
@@ -430,7 +417,7 @@ impl Index {
         if unchanged && governed.problem.is_none() {
             return Ok(());
         }
-        let rules = Arc::new(rules);
+        let rules = self.rule_sets.shared(rules);
         governed.not_expressed = self.backend.apply(key, &rules)?;
         governed.rules = Some(rules);
         governed.problem = None;
@@ -438,27 +425,43 @@ impl Index {
     }
 
     /// Undoes a change that could not be completed.
-    fn put_back(&mut self, id: &PolicyId, before: Option<Held>, concerned: &[WorkloadKey]) {
+    fn put_back(&mut self, id: &PolicyId, before: Option<Held>, refused: &Arc<Policy>) {
+        let policy = before.as_ref().map(|held| Arc::clone(&held.policy));
         match before {
             Some(before) => self.policies.insert(id.clone(), before),
             None => self.policies.remove(id),
         };
-        for key in concerned {
-            self.govern_or_report(key);
+        for key in self.reselect(Some(refused), policy.as_ref()) {
+            self.govern_or_report(&key);
         }
+        self.settle_or_report();
     }
 
-    /// Workloads that either version of a policy selects.
-    fn concerned(&self, before: Option<&Held>, after: Option<&Held>) -> Vec<WorkloadKey> {
-        let versions = [before, after];
-        self.workloads
-            .iter()
-            .filter(|(_, governed)| {
-                let selected = |held: &&Held| ruleset::select(&held.policy, &governed.workload);
-                versions.iter().flatten().any(selected)
-            })
-            .map(|(key, _)| key.clone())
-            .collect()
+    /// Puts one version of a policy in the other's place wherever they select; the workloads that either selects.
+    fn reselect(
+        &mut self,
+        before: Option<&Arc<Policy>>,
+        after: Option<&Arc<Policy>>,
+    ) -> Vec<WorkloadKey> {
+        let mut concerned = Vec::new();
+        for (key, governed) in &mut self.workloads {
+            let count = governed.selecting.len();
+            if let Some(before) = before {
+                governed.selecting.retain(|policy| !Arc::ptr_eq(policy, before));
+            }
+            let gone = governed.selecting.len() < count;
+            let come = after.filter(|policy| ruleset::select(policy, &governed.workload));
+            governed.selecting.extend(come.cloned());
+            if gone || come.is_some() {
+                concerned.push(key.clone());
+            }
+        }
+        concerned
+    }
+
+    fn selecting(&self, workload: &Workload) -> Vec<Arc<Policy>> {
+        let policies = self.policies.values().map(|held| &held.policy);
+        policies.filter(|policy| ruleset::select(policy, workload)).cloned().collect()
     }
 
     fn check_enabled(&self, id: &PolicyId) -> Result<(), Refusal> {

@@ -98,9 +98,7 @@ impl Instance {
 
 /// Replaces a file so that readers see the old text or the new one, never a part.
 pub(crate) fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     // Whoever made a file of this name there does not get to read or redirect what is written.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -109,6 +107,13 @@ pub(crate) fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> 
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     fs::rename(&temporary, path)
+}
+
+/// Where a file is written before it takes its place.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".new");
+    temporary.into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ mod arrivals;
 mod backend;
 mod certificates;
 mod command_line;
+mod comparison;
 mod config;
+mod detach;
 mod events;
 mod filesystem;
 mod hook;
@@ -18,6 +20,8 @@ mod probe_file;
 mod processes;
 mod reload;
 mod restore;
+mod restriction;
+mod runtimes;
 mod store;
 mod submissions;
 mod told;
@@ -25,33 +29,29 @@ mod transport;
 mod watch;
 mod ways;
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
+use agent::End;
+
+/// The exit status of an agent that was told to detach, so that those who restart agents know this one is to stay away.
+const DETACHED: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = command_line::normalize(std::env::args());
     let matches = command_line::command().get_matches_from(arguments);
+    let sources = |matches| command_line::sources(matches, std::env::vars());
     let done = match matches.subcommand() {
-        Some(("agent", matches)) => agent::run(command_line::sources(matches, std::env::vars())),
-        Some(("hook", matches)) => hook::run(&command_line::sources(matches, std::env::vars())),
-        Some(("detach", matches)) => {
-            detach(matches.get_one::<String>("bpfFsPath").map_or("/sys/fs/bpf", String::as_str))
-        }
-        _ => Ok(()),
+        Some(("agent", matches)) => agent::run(sources(matches)),
+        Some(("hook", matches)) => hook::run(&sources(matches)).map(|()| End::Ordered),
+        Some(("detach", matches)) => detach::run(&sources(matches)).map(|()| End::Ordered),
+        _ => Ok(End::Ordered),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Ordered) => ExitCode::SUCCESS,
+        Ok(End::Detached) => ExitCode::from(DETACHED),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// Ends enforcement on purpose. The agent's own end never does.
-fn detach(bpffs: &str) -> anyhow::Result<()> {
-    let count = sensor::detach_all(Path::new(bpffs)).context("rules may still be in force")?;
-    println!("{count} pinned objects removed; nothing is enforced any more");
-    Ok(())
 }

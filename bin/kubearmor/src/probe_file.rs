@@ -1,11 +1,16 @@
 //! The file from which `karmor probe` learns what this node offers.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use sensor::Capabilities;
 use serde::Serialize;
+use tracing::warn;
 
-use crate::{config::Config, config::Posture, instance::write_whole};
+use crate::{
+    config::Config,
+    config::Posture,
+    instance::{temporary, write_whole},
+};
 
 /// Where clients look for it.
 pub(crate) const PATH: &str = "/tmp/karmorProbeData.cfg";
@@ -47,23 +52,39 @@ struct Postures {
     device: Option<Posture>,
 }
 
-/// What does not change while the agent runs.
+/// What there is on this node.
 pub(crate) struct Node<'a> {
     pub(crate) config: &'a Config,
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) enforcing: bool,
-    /// The container runtime with its version.
-    pub(crate) runtime: &'a str,
+    /// The container runtimes that are followed, with their versions.
+    pub(crate) runtimes: &'a str,
+}
+
+/// Takes away what other users may have put in its place. Among files of a directory that is everybody's this takes
+/// `CAP_FOWNER`, which the agent gives up later.
+pub(crate) fn clear(path: &Path) {
+    clear_unless_of(path, rustix::process::geteuid().as_raw());
+}
+
+fn clear_unless_of(path: &Path, own: u32) {
+    for place in [path.to_owned(), temporary(path)] {
+        if place.symlink_metadata().is_ok_and(|found| found.uid() != own)
+            && let Err(problem) = fs::remove_file(&place)
+        {
+            warn!("{} is another user's: {problem}", place.display());
+        }
+    }
 }
 
 /// Replaces the file at `path`. `container_start` says whether a container's first program is governed.
 pub(crate) fn write(path: &Path, node: &Node<'_>, container_start: &str) -> io::Result<()> {
-    let &Node { config, capabilities, enforcing, runtime } = node;
+    let &Node { config, capabilities, enforcing, runtimes } = node;
     let probe = ProbeFile {
         os_image: os_image(),
         kernel_version: &capabilities.kernel,
         kubelet_version: "",
-        container_runtime: runtime,
+        container_runtime: runtimes,
         active_lsm: if enforcing { "BPFLSM" } else { "" },
         // The programs carry their own type information; no headers are needed.
         kernel_header_present: true,
@@ -91,4 +112,22 @@ fn os_image() -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     name.map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_another_user_has_put_there_is_taken_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("probe");
+        fs::write(&path, "").unwrap();
+        fs::write(temporary(&path), "").unwrap();
+        let own = fs::metadata(&path).unwrap().uid();
+        clear_unless_of(&path, own);
+        assert!(path.exists() && temporary(&path).exists());
+        clear_unless_of(&path, own + 1);
+        assert!(!path.exists() && !temporary(&path).exists());
+    }
 }

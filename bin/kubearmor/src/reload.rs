@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use sinks::Sinks;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
 use crate::{
+    comparison::Comparison,
     config::{Config, Sources, Verdict},
     events::Accounts,
     index::{IndexHandle, Settings},
@@ -24,7 +26,9 @@ pub(crate) struct Reloader {
     pub(crate) config: Mutex<Config>,
     pub(crate) index: IndexHandle,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) sinks: Sinks,
     pub(crate) instance: Arc<Instance>,
+    pub(crate) comparison: Arc<Comparison>,
 }
 
 impl Reloader {
@@ -48,12 +52,17 @@ impl Reloader {
                 return;
             }
             self.accounts.set(event_settings(&new));
+            self.sinks.apply(&new.sinks).await;
             *config = new;
             info!("the configuration was read again");
         }
         // A changed file may be another file of the same name.
         let own = own_places(&config, self.sources.file.as_deref());
         if self.index.call(move |index| index.protect(&own)).await.is_err() {
+            return;
+        }
+        // Whoever suspects that something is not in force need not wait for the next comparison.
+        if self.comparison.now().await.is_err() {
             return;
         }
         // Written even if nothing changed: whoever asked for the reload waits for it.

@@ -63,7 +63,6 @@ impl ProbeData for Desk {
         let Ok(overview) = self.index.call(|index| index.overview()).await else {
             return ProbeResponse::default();
         };
-        self.accounts.lost_in_kernel(overview.lost);
         let usage = usage(&overview, self.accounts.memory());
         let (hosts, containers): (Vec<_>, Vec<_>) =
             overview.workloads.into_iter().partition(|workload| workload.host);

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use sensor::Capabilities;
 use tokio::sync::watch;
 use tracing::{info, warn};
-use workload::Way;
+use workload::{Followed, Way};
 
-use crate::{config::Config, index::Unasked, probe_file};
+use crate::{config::Config, index::Unasked, probe_file, runtimes};
 
 /// What has been seen so long is written at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -45,17 +45,11 @@ impl Ways {
 /// Keeps the file up to date from which `karmor probe` reads, and logs what changes.
 pub(crate) async fn tell(
     mut known: watch::Receiver<Known>,
+    mut followed: watch::Receiver<Followed>,
     config: Config,
     capabilities: Capabilities,
     enforcing: bool,
 ) {
-    let runtime = runtime_name(&config.containerd_socket).await;
-    let node = probe_file::Node {
-        config: &config,
-        capabilities: &capabilities,
-        enforcing,
-        runtime: &runtime,
-    };
     let path = Path::new(probe_file::PATH);
     let mut told = "";
     loop {
@@ -65,24 +59,27 @@ pub(crate) async fn tell(
             info!("container starts: {start}");
             told = start;
         }
+        let runtimes = runtimes::line(&followed.borrow_and_update());
+        let node = probe_file::Node {
+            config: &config,
+            capabilities: &capabilities,
+            enforcing,
+            runtimes: &runtimes,
+        };
         if let Err(problem) = probe_file::write(path, &node, &in_full(&now)) {
             warn!("{}: {problem}; `karmor probe` shows less", path.display());
         }
-        if known.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = known.changed() => changed,
+            changed = followed.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
         if *told == *account(&known.borrow().ways) {
             // Where containers start all the time, not each is a reason to write.
             tokio::time::sleep(PAUSE).await;
         }
-    }
-}
-
-async fn runtime_name(socket: &Path) -> String {
-    let version = workload::containerd::version(socket);
-    match tokio::time::timeout(Duration::from_secs(1), version).await {
-        Ok(Ok(version)) => format!("containerd://{}", version.trim_start_matches('v')),
-        _ => String::new(),
     }
 }
 

@@ -77,6 +77,11 @@ pub(crate) struct Futures {
 }
 
 impl Futures {
+    /// Those of an automaton behind which nothing is denied.
+    pub(crate) fn none() -> Self {
+        Self { parts: vec![], rules: vec![[RULE_NONE; 2]] }
+    }
+
     pub(crate) fn of(automaton: &Automaton, minimal: &Minimal, signatures: &[Signature]) -> Self {
         // Arguments have classes of their own, but no path leads to them.
         let of_output = |&output: &u32| {

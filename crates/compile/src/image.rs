@@ -18,9 +18,11 @@ use crate::{
     minimize::{Minimal, minimize},
     names::Names,
     plan::{Operation, Plan, Planner},
+    rows::{Rows, column},
     settled::Settled,
     socket,
     subset::Automaton,
+    tables::Tables,
 };
 
 /// Calls whose path is known when they open it, and which may create it before.
@@ -106,9 +108,10 @@ impl<'s> Writer<'s> {
 
     fn byte_class_map(&mut self) {
         self.words[at::BYTECLASS] = number(self.words.len());
+        let classes = &self.automaton.classes;
         let value = |byte: u8| match byte {
             0 => NUL_CLASS,
-            byte => column(self.automaton.classes.class_of(byte)),
+            byte => column(classes.class_of(byte), classes.class_of(b'/')),
         };
         for word in 0..64_u8 {
             let bytes = [0, 1, 2, 3].map(|byte| value(word * 4 + byte));
@@ -408,39 +411,35 @@ impl<'s> Writer<'s> {
     }
 
     fn rows(&mut self, minimal: &Minimal) {
-        let columns = self.automaton.classes.len();
+        let classes = &self.automaton.classes;
         let futures = self.futures(minimal);
-        let base = self.words.len();
-        let width = 3 + columns;
-        let offset = |row: u32| number(base + row as usize * width);
-        self.words.reserve(minimal.outputs.len() * width);
-        let rows = minimal.outputs.iter().zip(minimal.successors.chunks_exact(columns));
-        for (row, (&output, successors)) in (0..).zip(rows) {
-            self.words.push(output);
-            self.words.push(offset(row));
-            self.words.push(futures.get(row as usize).copied().unwrap_or(0));
-            self.words.extend(successors.iter().map(|&next| offset(next)));
-        }
-        self.words[at::START] = offset(minimal.start);
+        self.words.resize(self.words.len().next_multiple_of(2), 0);
+        let tables = Tables::of(minimal, classes);
+        let shape = [classes.len(), classes.class_of(b'/')];
+        let mut rows = Rows::new(minimal, &futures, tables, shape, self.words.len());
+        self.words[at::START] = rows.of_paths(minimal.start);
         if self.words[at::FLAGS] & has::ARGUMENTS != 0 {
-            self.words[at::ARG_START] = offset(minimal.argument_start);
+            self.words[at::ARG_START] = rows.of_texts(minimal.argument_start);
         }
         if let Some(start) = minimal.domain_start {
-            self.words[at::DNS_START] = offset(start);
+            self.words[at::DNS_START] = rows.of_texts(start);
+        }
+        let rules = rows.write(&mut self.words);
+        if self.words[at::SIGNATURES] != 0 {
+            self.words[at::FUTURES] = self.append(rules.as_flattened());
         }
     }
 
     /// The future of each row; none where nothing is denied.
-    fn futures(&mut self, minimal: &Minimal) -> Vec<u32> {
+    fn futures(&mut self, minimal: &Minimal) -> Futures {
         let signatures = signatures(&self.words);
         if signatures.iter().all(|signature| signature.any == RULE_NONE) {
-            return vec![];
+            return Futures::none();
         }
         let futures = Futures::of(self.automaton, minimal, &signatures);
         let signatures: Vec<_> = signatures.iter().map(|s| [s.number, s.any]).collect();
         self.words[at::SIGNATURES] = self.append(signatures.as_flattened());
-        self.words[at::FUTURES] = self.append(futures.rules.as_flattened());
-        futures.parts
+        futures
     }
 
     fn append(&mut self, words: &[u32]) -> u32 {
@@ -451,15 +450,9 @@ impl<'s> Writer<'s> {
 }
 
 /// The byte class of NUL, whose column leads every row to itself.
-const NUL_CLASS: u8 = 1;
-
-/// Where a row has the successor for a byte class.
-fn column(class: usize) -> u8 {
-    // UTF-8 never uses thirteen of the byte values, so the classes always leave room.
-    u8::try_from(class + 3).unwrap_or(u8::MAX)
-}
+pub(crate) const NUL_CLASS: u8 = 1;
 
 /// Offsets and counts stay far below 32 bits: see [`IMAGE_WORDS`].
-fn number(count: usize) -> u32 {
+pub(crate) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

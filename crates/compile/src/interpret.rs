@@ -4,10 +4,11 @@ use ruleset::{Access, AccessObject, Class, DecidedBy, Decision, FileOperation};
 
 use crate::{
     layout::{
-        self, ARG_SET_WORDS, CAPABILITIES, ROW_CLASS_MASK, ROW_FUTURE, ROW_MULTICALL, RULE_NONE,
-        RULE_POSTURE, SYSCALL_OPENS, at, step,
+        self, ARG_SET_WORDS, CAPABILITIES, NAME_PIECE, ROW_CLASS_MASK, ROW_DEFAULT, ROW_FUTURE,
+        ROW_INSIDE, ROW_LENGTH, ROW_MULTICALL, ROW_PLACE, ROW_SEEDS, ROW_SHAPE, ROW_SINK,
+        ROW_SLASH, ROW_TABLE, RULE_NONE, RULE_POSTURE, SYSCALL_OPENS, at, step,
     },
-    socket_class,
+    name_hash, socket_class,
 };
 
 const UNTOUCHED: Decision = Decision { permitted: true, by: None, alert: None };
@@ -47,8 +48,7 @@ pub fn interpret(words: &[u32], access: &Access<'_>) -> Decision {
 /// none does. Says nothing about the plain changes that a rename or a link is, too.
 pub fn interpret_move(words: &[u32], from: &[u8], to: &[u8], directory: bool) -> u32 {
     let image = Words(words);
-    let start = image.header(at::START);
-    let rows = [from, to].map(|path| image.row_from(start, path));
+    let rows = [from, to].map(|path| image.row_of_path(path));
     let table = image.header(at::SIGNATURES);
     if table == 0 {
         return RULE_NONE;
@@ -62,7 +62,7 @@ pub fn interpret_move(words: &[u32], from: &[u8], to: &[u8], directory: bool) ->
     if !directory && image.word(rows[0]) & ROW_MULTICALL == 0 {
         return RULE_NONE;
     }
-    let [old, new] = rows.map(|row| image.word(image.row_from(row, b"/") + ROW_FUTURE));
+    let [old, new] = rows.map(|row| image.word(image.word(row + ROW_SLASH) + ROW_FUTURE));
     let rules =
         |future: u32| [0, 1].map(|kind| image.word(image.header(at::FUTURES) + 2 * future + kind));
     match rules(old)[0] {
@@ -74,15 +74,14 @@ pub fn interpret_move(words: &[u32], from: &[u8], to: &[u8], directory: bool) ->
 
 /// The row behind a path.
 pub(crate) fn row(words: &[u32], path: &[u8]) -> u32 {
-    let image = Words(words);
-    image.row_from(image.header(at::START), path)
+    Words(words).row_of_path(path)
 }
 
 struct Words<'w>(&'w [u32]);
 
 impl Words<'_> {
     fn word(&self, index: u32) -> u32 {
-        self.0[index as usize]
+        self.0[(index & ROW_PLACE) as usize]
     }
 
     fn header(&self, index: usize) -> u32 {
@@ -94,18 +93,60 @@ impl Words<'_> {
     }
 
     fn path_class(&self, path: &[u8]) -> u32 {
-        self.class_from(self.header(at::START), path)
+        self.word(self.row_of_path(path)) & ROW_CLASS_MASK
     }
 
-    fn class_from(&self, start: u32, text: &[u8]) -> u32 {
-        self.word(self.row_from(start, text)) & ROW_CLASS_MASK
+    fn row_of_path(&self, path: &[u8]) -> u32 {
+        let mut row = self.header(at::START);
+        for (at, name) in path.split(|&byte| byte == b'/').enumerate() {
+            if at > 0 {
+                row = self.word(row + ROW_SLASH);
+            }
+            for piece in name.chunks(NAME_PIECE) {
+                row = if row & ROW_TABLE == 0 {
+                    self.row_of_text(row, piece)
+                } else {
+                    self.row_of_piece(row, piece)
+                };
+            }
+        }
+        row
     }
 
-    fn row_from(&self, start: u32, text: &[u8]) -> u32 {
+    fn row_of_piece(&self, row: u32, piece: &[u8]) -> u32 {
+        if row & ROW_SINK != 0 {
+            return row;
+        }
+        let words = name_hash::words(piece);
+        let hash = name_hash::hash(&words);
+        let [seeds, slots] = name_hash::counts(self.word(row + ROW_SHAPE));
+        let seed = self.word(row + ROW_SEEDS + name_hash::seed_index(hash, seeds));
+        let slot = name_hash::slot_index(hash, seed, slots);
+        let found = self.word(row + ROW_SEEDS + seeds + slot);
+        let is_piece = |(at, &eight): (u32, &u64)| {
+            let place = found - 2 * (at + 1);
+            u64::from(self.word(place)) | u64::from(self.word(place + 1)) << 32 == eight
+        };
+        let is_found = found != 0
+            && self.word(found + ROW_LENGTH) as usize == piece.len()
+            && (0..).zip(&words).all(is_piece);
+        match self.word(row + ROW_DEFAULT) {
+            _ if is_found => found,
+            inside if inside & ROW_INSIDE != 0 => self.row_of_text(inside, piece),
+            other => other,
+        }
+    }
+
+    /// By the bytes alone, through rows that are no tables.
+    fn row_of_text(&self, start: u32, text: &[u8]) -> u32 {
         text.iter().fold(start, |row, &byte| {
             let map = self.word(self.header(at::BYTECLASS) + u32::from(byte / 4));
             self.word(row + (map >> (8 * (byte % 4)) & 0xff))
         })
+    }
+
+    fn class_of_text(&self, start: u32, text: &[u8]) -> u32 {
+        self.word(self.row_of_text(start, text)) & ROW_CLASS_MASK
     }
 
     /// Of a DNS name; 0 where the image has no rules on such.
@@ -117,7 +158,7 @@ impl Words<'_> {
             0 | b'/' => u8::MAX,
             byte => byte.to_ascii_lowercase(),
         }));
-        self.class_from(self.header(at::DNS_START), &folded.collect::<Vec<_>>())
+        self.class_of_text(self.header(at::DNS_START), &folded.collect::<Vec<_>>())
     }
 
     fn unreadable(&self, source: u32, access: &Access<'_>) -> Decision {
@@ -190,7 +231,7 @@ impl Words<'_> {
     fn arguments_in(&self, set: u32, access: &Access<'_>) -> bool {
         let AccessObject::Execute { args, .. } = &access.object else { return true };
         args.iter().all(|arg| {
-            let class = self.class_from(self.header(at::ARG_START), arg) as usize;
+            let class = self.class_of_text(self.header(at::ARG_START), arg) as usize;
             let bitmap = self.header(at::ARG_SETS) as usize + set as usize * ARG_SET_WORDS;
             class != 0 && self.0[bitmap + class / 32] >> (class % 32) & 1 == 1
         })

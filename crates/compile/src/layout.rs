@@ -3,7 +3,7 @@
 use policy::Preset;
 
 pub const MAGIC: u32 = 0x4b41_494d;
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Word indices of the image's header.
 pub mod at {
@@ -50,7 +50,20 @@ pub mod has {
 
 pub const ROW_CLASS_MASK: u32 = 0x00ff_ffff;
 pub const ROW_MULTICALL: u32 = 0x8000_0000;
+pub const ROW_LENGTH: u32 = 1;
 pub const ROW_FUTURE: u32 = 2;
+pub const ROW_SLASH: u32 = 3;
+pub const ROW_DEFAULT: u32 = 4;
+pub const ROW_SHAPE: u32 = 5;
+pub const ROW_SEEDS: u32 = 6;
+/// In the number of a row.
+pub const ROW_TABLE: u32 = 0x8000_0000;
+pub const ROW_SINK: u32 = 0x4000_0000;
+pub const ROW_INSIDE: u32 = 0x2000_0000;
+pub const ROW_PLACE: u32 = 0x00ff_ffff;
+/// Bytes of a name that are looked up at once.
+pub const NAME_PIECE: usize = 32;
+pub const NAME_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 pub mod step {
     pub const IF_OWNER: u32 = 0x01;

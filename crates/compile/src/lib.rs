@@ -5,7 +5,7 @@
 //! [`compile`] goes through four stages: `names` gathers what rules name, `trie` and `nfa` hold it in two forms,
 //! `subset` and `minimize` make one automaton of it (`settled` keeps out what cannot matter), `plan` orders the rules of each path class into steps,
 //! `futures` finds what a rename would undo. `image`
-//! writes the words. [`limits`] keeps all of them short, and `blame` finds the rule that passed one. [`interpret`] reads
+//! writes the words, `rows` those of the automaton, with `tables` of names (`name_hash`) where rules name everything letter by letter. [`limits`] keeps all of them short, and `blame` finds the rule that passed one. [`interpret`] reads
 //! them back as the kernel does. [`path_classes`] and [`argument_choices`] walk the automata of rule sets for those who ask what rules have in
 //! common.
 #![forbid(unsafe_code)]
@@ -23,13 +23,16 @@ pub mod layout;
 pub mod limits;
 mod minimize;
 mod moves;
+mod name_hash;
 mod names;
 mod nfa;
 mod partition;
 mod plan;
+mod rows;
 mod settled;
 mod socket;
 mod subset;
+mod tables;
 mod trie;
 
 pub use arguments::argument_choices;

@@ -112,6 +112,13 @@ proptest! {
     }
 }
 
+/// Where rules name everything letter by letter, a rule takes little more than its names.
+#[test]
+fn a_rule_takes_no_more_than_its_names() {
+    let size = |count: usize| size(&set_of(exact_rules(count)));
+    assert!(size(10_000) <= 10_000 * 128, "{}", size(10_000));
+}
+
 #[test]
 fn ten_thousand_exact_rules_fit() {
     assert!(size(&set_of(exact_rules(10_000))) <= 4 * BUDGET);

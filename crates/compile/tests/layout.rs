@@ -55,6 +55,7 @@ fn the_header_and_the_layout_agree() {
         ("SOCKET_CLASSES", layout::SOCKET_CLASSES),
         ("CAPABILITIES", layout::CAPABILITIES),
         ("PRESETS", layout::PRESETS),
+        ("NAME_PIECE", layout::NAME_PIECE),
     ];
     let words = [
         ("IMAGE_MAGIC", layout::MAGIC),
@@ -76,7 +77,16 @@ fn the_header_and_the_layout_agree() {
         ("SYSCALL_OPENS", layout::SYSCALL_OPENS),
         ("ROW_CLASS_MASK", layout::ROW_CLASS_MASK),
         ("ROW_MULTICALL", layout::ROW_MULTICALL),
+        ("ROW_LENGTH", layout::ROW_LENGTH),
         ("ROW_FUTURE", layout::ROW_FUTURE),
+        ("ROW_SLASH", layout::ROW_SLASH),
+        ("ROW_DEFAULT", layout::ROW_DEFAULT),
+        ("ROW_SHAPE", layout::ROW_SHAPE),
+        ("ROW_SEEDS", layout::ROW_SEEDS),
+        ("ROW_TABLE", layout::ROW_TABLE),
+        ("ROW_SINK", layout::ROW_SINK),
+        ("ROW_INSIDE", layout::ROW_INSIDE),
+        ("ROW_PLACE", layout::ROW_PLACE),
         ("STEP_IF_OWNER", step::IF_OWNER),
         ("STEP_IF_NOT_OWNER", step::IF_NOT_OWNER),
         ("STEP_IF_TERMINAL", step::IF_TERMINAL),
@@ -99,4 +109,5 @@ fn the_header_and_the_layout_agree() {
     for (name, word) in words {
         assert_eq!(defined.get(name), Some(&u64::from(word)), "{name}");
     }
+    assert_eq!(defined.get("NAME_MULTIPLIER"), Some(&layout::NAME_MULTIPLIER));
 }

@@ -1,30 +1,41 @@
 //! The BPF-LSM backend: workloads become slots, rule sets become images, equal rule sets share one image.
 
+mod compare;
 mod demands;
 mod directory;
+mod forward;
+mod handover;
+mod images;
 mod slots;
+mod told;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
+    collections::HashMap,
+    fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use ruleset::{HardLinked, RuleSet};
+use ruleset::RuleSet;
 use sensor::{
-    ALIAS_ROWS, Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Region, Ring,
-    Sensor, Then,
+    Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Reader, Region, Sensor, Tallies,
 };
-use wire::{RecordKind, Visibility};
+use wire::Visibility;
 
-use self::{demands::demands, directory::Directory, slots::SlotNumbers};
+use self::{
+    demands::demands,
+    directory::Directory,
+    forward::Forwarder,
+    handover::Handover,
+    images::{aliases, compiled},
+    slots::SlotNumbers,
+};
 use crate::{
-    EnforceError, Enforcer, Event, Events, NotExpressed, Placement, Usage, WorkloadKey,
-    events::{Sender, channel},
+    EnforceError, Enforcer, Events, NotExpressed, Placement, Repairs, Usage, WorkloadKey,
+    events::channel, losses::Losses,
 };
 
 /// Enforces by programs on the kernel's security hooks.
@@ -35,9 +46,46 @@ pub struct BpfEnforcer {
     placed: HashMap<WorkloadKey, Placed>,
     images: HashMap<Arc<RuleSet>, Image>,
     next_image: u32,
+    /// Of which images nobody may use any more.
+    unused: Vec<Arc<RuleSet>>,
+    /// How many images ask for each.
+    demanded: HashMap<Demand, usize>,
+    /// How many workloads have events of each class logged.
+    visible: HashMap<Visibility, usize>,
     /// Somebody has a file open that rules have denied since.
     has_old_files: bool,
+    /// Open files are to be looked at again.
+    unsettled: bool,
     directory: Arc<RwLock<Directory>>,
+    losses: Losses,
+    /// To the thread that reads the rings; `None` once it was told.
+    earlier: Option<mpsc::Sender<Handover>>,
+    repairs: Repairs,
+}
+
+/// What the kernel reports, before anybody reads it. It waits in the kernel, as far as there is room.
+#[derive(Debug)]
+pub struct Rings {
+    reader: Reader,
+    directory: Arc<RwLock<Directory>>,
+    tallies: Tallies,
+    handover: Option<mpsc::Receiver<Handover>>,
+}
+
+impl Rings {
+    /// Starts the thread that reads. It ends when the events are dropped.
+    pub fn read(self) -> io::Result<Events> {
+        let Self { reader, directory, tallies, handover } = self;
+        let (sender, events) = channel();
+        let mut forwarder = Forwarder::new(directory, tallies, sender, handover);
+        thread::Builder::new().name("kernel-rings".to_owned()).spawn(move || {
+            let ended = reader.run(&mut forwarder);
+            if let Err(error) = ended {
+                tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
+            }
+        })?;
+        Ok(events)
+    }
 }
 
 #[derive(Debug)]
@@ -46,6 +94,8 @@ struct Placed {
     generation: u32,
     cgroups: Vec<u64>,
     rules: Option<Arc<RuleSet>>,
+    /// Where the image of these rules is, and its number.
+    image: Option<(Region, u32)>,
     visible: Visibility,
 }
 
@@ -59,34 +109,38 @@ struct Image {
 }
 
 impl BpfEnforcer {
-    /// Loads the programs. Nothing is governed before the first [`Enforcer::apply`]; rules of an earlier run stay in
-    /// force until [`BpfEnforcer::take_over`].
-    pub fn start(options: &Options) -> Result<(Self, Events), LoadError> {
-        let sensor = Sensor::load(options)?;
-        sensor.number_calls(&demands::call_numbers());
+    /// Loads the programs, and starts no thread. Nothing is governed before the first [`Enforcer::apply`]; rules of an
+    /// earlier run stay in force until [`BpfEnforcer::take_over`].
+    pub fn start(options: &Options) -> Result<(Self, Rings), LoadError> {
+        let mut sensor = Sensor::load(options)?;
+        sensor.number_calls(demands::call_numbers());
         let directory = Arc::new(RwLock::new(Directory::default()));
-        let (sender, events) = channel();
-        let reader = sensor.reader().map_err(LoadError::Rings)?;
-        let known = Arc::clone(&directory);
-        thread::Builder::new()
-            .name("kernel-rings".to_owned())
-            .spawn(move || {
-                let ended = reader.run(|ring, bytes| forward(&known, &sender, ring, bytes));
-                if let Err(error) = ended {
-                    tracing::error!(%error, "the kernel's rings cannot be read; alerts are lost, rules hold");
-                }
-            })
-            .map_err(LoadError::Thread)?;
+        let tallies = sensor.tallies();
+        let losses = Losses::new(tallies.clone());
+        let (earlier, handover) = mpsc::channel();
+        let rings = Rings {
+            reader: sensor.reader().map_err(LoadError::Rings)?,
+            directory: Arc::clone(&directory),
+            tallies,
+            handover: options.bpffs.is_some().then_some(handover),
+        };
         let enforcer = Self {
             sensor,
             numbers: SlotNumbers::new(sensor::SLOTS),
             placed: HashMap::new(),
             images: HashMap::new(),
             next_image: 1,
+            unused: Vec::new(),
+            demanded: HashMap::new(),
+            visible: HashMap::new(),
             has_old_files: false,
+            unsettled: false,
             directory,
+            losses,
+            earlier: Some(earlier),
+            repairs: Repairs::default(),
         };
-        Ok((enforcer, events))
+        Ok((enforcer, rings))
     }
 
     /// Which hooks are in force, and which this kernel refused.
@@ -114,8 +168,13 @@ impl BpfEnforcer {
         }
     }
 
+    /// What the kernel could not hand over, for whoever keeps the accounts.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.
-    pub fn merge_logs(&self, window: Duration) {
+    pub fn merge_logs(&mut self, window: Duration) {
         self.sensor.merge_logs(window);
     }
 
@@ -125,22 +184,33 @@ impl BpfEnforcer {
     }
 
     /// Objects that cannot be followed to the root are permitted from here on, or denied.
-    pub fn permit_unresolved(&self, permit: bool) {
+    pub fn permit_unresolved(&mut self, permit: bool) {
         self.sensor.permit_unresolved(permit);
     }
 
     /// Attaches the programs that somebody's visibility asks for, and no others.
-    fn follow_visibility(&mut self) {
-        let wanted = self.placed.values().fold(Visibility::empty(), |all, p| all | p.visible);
+    fn follow_visibility(&mut self, before: Visibility, now: Visibility) {
+        if before == now {
+            return;
+        }
+        if !now.is_empty() {
+            *self.visible.entry(now).or_default() += 1;
+        }
+        if let Some(count) = self.visible.get_mut(&before) {
+            *count -= 1;
+            if *count == 0 {
+                self.visible.remove(&before);
+            }
+        }
+        let wanted = self.visible.keys().fold(Visibility::empty(), |all, classes| all | *classes);
         for (object, reason) in self.sensor.observe(wanted) {
             tracing::error!("events that `{object}` sees are not logged, rules hold: {reason}");
         }
     }
 
-    /// Removes what an earlier run of the agent left in the kernel. To be called when all known workloads have their
-    /// rules again.
-    pub fn take_over(&self) -> Result<(), PinError> {
-        self.sensor.retire_earlier_runs()
+    /// Ends enforcement on purpose: takes all programs and pins of this run away.
+    pub fn let_go(&mut self) -> Result<(), PinError> {
+        self.sensor.let_go()
     }
 
     /// The image of a rule set, compiled and written unless another workload uses it already.
@@ -155,7 +225,7 @@ impl BpfEnforcer {
         }
         let too_large =
             |reason: String| EnforceError::TooLarge { workload: workload.clone(), reason };
-        let compiled = compile::compile(rules).map_err(|error| too_large(error.to_string()))?;
+        let compiled = compiled(rules).map_err(|error| too_large(error.to_string()))?;
         let region = self
             .sensor
             .write_image(&compiled.words)
@@ -169,21 +239,34 @@ impl BpfEnforcer {
         }
         self.write_directory(|d| d.image_made(number, rules));
         let demands = demands(rules);
+        for demand in &demands {
+            *self.demanded.entry(*demand).or_default() += 1;
+        }
         let image = Image { region, number, users: 1, demands, aliases };
         self.images.insert(Arc::clone(rules), image);
         Ok((region, number))
     }
 
+    /// An image that nobody uses any more stays until the change is complete: it may have to be undone, and then there
+    /// must be room.
     fn release(&mut self, rules: &Arc<RuleSet>) {
         let Some(image) = self.images.get_mut(rules) else { return };
         image.users -= 1;
-        if image.users == 0
-            && let Some(image) = self.images.remove(rules)
-        {
-            self.sensor.retire_image(image.region);
-            self.sensor.erase_aliases(image.number, &image.aliases);
-            self.write_directory(|d| d.image_gone(image.number));
-            self.detach_idle(image.demands);
+        if image.users == 0 {
+            self.unused.push(Arc::clone(rules));
+        }
+    }
+
+    fn forget_unused(&mut self) {
+        for rules in std::mem::take(&mut self.unused) {
+            if self.images.get(&rules).is_some_and(|image| image.users == 0)
+                && let Some(image) = self.images.remove(&rules)
+            {
+                self.sensor.retire_image(image.region);
+                self.sensor.erase_aliases(image.number, &image.aliases);
+                self.write_directory(|d| d.image_gone(image.number, Instant::now()));
+                self.detach_idle(image.demands);
+            }
         }
     }
 
@@ -206,8 +289,11 @@ impl BpfEnforcer {
     /// Detaches what no rule asks for any more.
     fn detach_idle(&mut self, demands: Vec<Demand>) {
         for demand in demands {
-            if self.images.values().any(|image| image.demands.contains(&demand)) {
-                continue;
+            if let Some(count) = self.demanded.get_mut(&demand) {
+                *count -= 1;
+                if *count > 0 {
+                    continue;
+                }
             }
             if let Err(error) = self.sensor.detach(demand) {
                 // They find no rule to act on, and go with this run of the agent.
@@ -217,7 +303,7 @@ impl BpfEnforcer {
     }
 
     /// Has every use of an open file judged while somebody has one open that rules have denied since, and not longer.
-    fn follow_old_files(&mut self, workload: &WorkloadKey) -> Result<(), EnforceError> {
+    fn follow_old_files(&mut self) -> Result<(), EnforceError> {
         let followed = self.sensor.find_old_files().and_then(|any| {
             self.has_old_files = any;
             if any {
@@ -226,11 +312,7 @@ impl BpfEnforcer {
                 self.sensor.detach(Demand::OldFiles)
             }
         });
-        followed.map_err(|source| EnforceError::Kernel {
-            action: "refusing the files that are open already",
-            workload: workload.clone(),
-            source: source.into(),
-        })
+        followed.map_err(|source| EnforceError::OpenFiles(source.into()))
     }
 
     fn not_expressed(&self, rules: &RuleSet) -> Vec<NotExpressed> {
@@ -256,6 +338,9 @@ impl BpfEnforcer {
         match placement {
             Placement::Host => self.sensor.set_host_slot(placed.slot, placed.generation),
             Placement::Container { cgroup, .. } => {
+                let legacy =
+                    is_legacy(cgroup).map_err(|e| kernel("reading the control group")(e.into()))?;
+                self.sensor.tell_by_legacy_groups(legacy);
                 for id in
                     cgroup_ids(cgroup).map_err(|e| kernel("reading the control group")(e.into()))?
                 {
@@ -286,6 +371,7 @@ impl Enforcer for BpfEnforcer {
             })?;
             self.sensor.begin_slot(slot, generation);
             self.write_directory(|d| d.slot_taken(slot, generation, workload));
+            self.losses.taken(slot, workload);
             self.placed.insert(
                 workload.clone(),
                 Placed {
@@ -293,6 +379,7 @@ impl Enforcer for BpfEnforcer {
                     generation,
                     cgroups: Vec::new(),
                     rules: None,
+                    image: None,
                     visible: Visibility::empty(),
                 },
             );
@@ -324,25 +411,33 @@ impl Enforcer for BpfEnforcer {
         }
         self.sensor.set_image(slot, image);
         let now = image.is_some().then(|| Arc::clone(rules));
-        let before =
-            self.placed.get_mut(workload).and_then(|p| std::mem::replace(&mut p.rules, now));
+        let before = self.placed.get_mut(workload).and_then(|placed| {
+            placed.image = image;
+            std::mem::replace(&mut placed.rules, now)
+        });
         if let Some(before) = before {
             self.release(&before);
         }
         // Who opened a file before has no right to it that the new rules deny.
-        if self.has_old_files || demands::forbid_files(rules) {
-            self.follow_old_files(workload)?;
-        }
+        self.unsettled |= self.has_old_files || demands::forbid_files(rules);
         Ok(self.not_expressed(rules))
+    }
+
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        self.forget_unused();
+        if std::mem::take(&mut self.unsettled) {
+            self.follow_old_files()?;
+        }
+        Ok(())
     }
 
     fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
         let Some(placed) = self.placed.get_mut(workload) else {
             return Err(EnforceError::NotPlaced(workload.clone()));
         };
-        placed.visible = visible;
+        let before = std::mem::replace(&mut placed.visible, visible);
         self.sensor.show(placed.slot, visible);
-        self.follow_visibility();
+        self.follow_visibility(before, visible);
         Ok(())
     }
 
@@ -360,38 +455,26 @@ impl Enforcer for BpfEnforcer {
         }
         // A new generation voids the labels of tasks that linger.
         self.sensor.begin_slot(placed.slot, placed.generation.wrapping_add(1));
+        self.losses.left(placed.slot);
         self.numbers.give_back(placed.slot, placed.generation);
         self.write_directory(|d| d.slot_left(placed.slot, placed.generation));
         if let Some(rules) = &placed.rules {
             self.release(rules);
         }
-        if self.has_old_files {
-            self.follow_old_files(workload)?;
-        }
-        self.follow_visibility();
+        self.follow_visibility(placed.visible, Visibility::empty());
+        self.unsettled |= self.has_old_files;
         Ok(())
     }
 }
 
-/// The objects that rules mean by the names of the image and that have further hard links.
-fn aliases(image: &compile::Image, rules: &RuleSet) -> Vec<Alias> {
-    let mut known: BTreeMap<(u32, u64), Alias> = BTreeMap::new();
-    for linked in &rules.hard_linked {
-        let HardLinked { device, inode, path } = linked;
-        let unknown = Alias { device: *device, inode: *inode, rows: [0; ALIAS_ROWS] };
-        let alias = known.entry((*device, *inode)).or_insert(unknown);
-        let row = image.row(path);
-        if let Some(kept) = alias.rows.iter_mut().find(|kept| **kept == 0 || **kept == row) {
-            *kept = row;
-        } else {
-            tracing::warn!(path, "rules mean more names of this file than are compared");
-        }
-    }
-    known.into_values().collect()
+/// Whether a control group is one of version 1.
+fn is_legacy(cgroup: &Path) -> io::Result<bool> {
+    const CGROUP_SUPER_MAGIC: i64 = 0x0027_e0eb; // linux/magic.h
+    Ok(rustix::fs::statfs(cgroup)?.f_type == CGROUP_SUPER_MAGIC)
 }
 
-/// The ids of a control group and of all groups below it: the kernel numbers a v2 group by its directory's inode.
-fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
+/// The ids of a control group and of all groups below it: the kernel numbers a group by its directory's inode.
+fn cgroup_ids(cgroup: &Path) -> io::Result<Vec<u64>> {
     let mut ids = vec![fs::metadata(cgroup)?.ino()];
     let mut folders: Vec<PathBuf> = vec![cgroup.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -407,27 +490,4 @@ fn cgroup_ids(cgroup: &Path) -> std::io::Result<Vec<u64>> {
         }
     }
     Ok(ids)
-}
-
-fn forward(directory: &RwLock<Directory>, events: &Sender, ring: Ring, bytes: &[u8]) -> Then {
-    if ring == Ring::Logs && !events.has_room_for_log() {
-        return Then::Later;
-    }
-    let record = match wire::Record::decode(bytes) {
-        Ok(record) => record,
-        Err(error) => {
-            tracing::warn!(%error, ?ring, "a record of the kernel could not be read");
-            return Then::Next;
-        }
-    };
-    let (workload, rules) = {
-        let directory = directory.read().unwrap_or_else(PoisonError::into_inner);
-        (directory.workload(record.slot, record.generation), directory.rules(record.image))
-    };
-    let Some(workload) = workload else {
-        tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
-        return Then::Next;
-    };
-    let rules = if record.kind == RecordKind::Alert { rules } else { None };
-    events.send(Event { workload, record, rules })
 }

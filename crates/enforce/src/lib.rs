@@ -2,13 +2,20 @@
 
 pub mod bpf;
 mod events;
+mod gap;
+mod losses;
+mod repairs;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use ruleset::{RuleId, RuleSet};
 use wire::Visibility;
 
-pub use events::Events;
+pub use events::{Events, News};
+pub use gap::Gap;
+pub use losses::Losses;
+pub use repairs::Repairs;
+pub use sensor::{Lost, Repair, RepairKind};
 
 /// Names one workload for as long as it lives: a container's full id, or `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,7 +36,8 @@ impl fmt::Display for WorkloadKey {
 pub enum Placement {
     Host,
     Container {
-        /// The container's cgroup directory (v2), under the host's cgroup mount.
+        /// The container's cgroup directory, under the host's cgroup mount: in the v2 hierarchy, or in that of `devices`
+        /// of v1. All containers of a host are in one of the two.
         cgroup: PathBuf,
         /// The first process as the host numbers it, if it runs already.
         pid: Option<u32>,
@@ -75,6 +83,8 @@ pub enum EnforceError {
     },
     #[error("the rules of workload {workload} do not fit: {reason}")]
     TooLarge { workload: WorkloadKey, reason: String },
+    #[error("refusing the files that are open already and that rules deny by now")]
+    OpenFiles(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("workload {0} has no place yet")]
     NotPlaced(WorkloadKey),
 }
@@ -88,12 +98,19 @@ pub trait Enforcer: Send {
     fn place(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError>;
 
     /// Replaces the workload's rules in one step, `place` having come first. When it returns the kernel answers from
-    /// the new rules.
+    /// the new rules; what they mean for files that are open already is for [`Enforcer::settle`].
     fn apply(
         &mut self,
         workload: &WorkloadKey,
         rules: &Arc<RuleSet>,
     ) -> Result<Vec<NotExpressed>, EnforceError>;
+
+    /// Completes a change, once for all workloads that it concerns: rules that were applied since hold for what is under
+    /// way already, such as open files (which takes a look at every task of the machine), and the rules before them are
+    /// forgotten. Until then there is room to apply those again.
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        Ok(())
+    }
 
     /// Logs what no rule of the workload speaks of, if it is of one of these classes, `place` having come first.
     fn observe(&mut self, workload: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError>;

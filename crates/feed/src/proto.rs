@@ -96,6 +96,7 @@ impl From<Log> for feeder::Log {
             exec_event: log.exec_event.map(Into::into),
             node_id: log.node_id,
             user_name: log.user_name,
+            ancestors: log.ancestors,
             ..Self::default()
         }
     }
@@ -145,6 +146,11 @@ impl From<Alert> for feeder::Alert {
             kube_armor_version: alert.version,
             node_id: log.node_id,
             user_name: log.user_name,
+            ancestors: log.ancestors,
+            policy_kind: alert.policy_kind,
+            policy_namespace: alert.policy_namespace,
+            rule_path: alert.rule_path,
+            suppressed_alerts: alert.suppressed_alerts,
             ..Self::default()
         }
     }

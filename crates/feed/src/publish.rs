@@ -6,12 +6,14 @@ use std::{
     time::SystemTime,
 };
 
+use serde::Serialize;
+use sinks::{Sinks, Stream};
 use telemetry::{Alert, Delivery, Log, Node, Sink};
 
 use crate::{
     LogPath,
     log_path::{Line, LineWriter},
-    proto::feeder,
+    proto::{feeder, go_json},
     queue::{Listeners, Published},
 };
 
@@ -63,6 +65,7 @@ pub(crate) struct Channels {
     pub logs: Listeners<feeder::Log>,
     pub messages: Listeners<feeder::Message>,
     lines: OnceLock<LineWriter>,
+    sinks: OnceLock<Sinks>,
 }
 
 impl Feed {
@@ -72,6 +75,7 @@ impl Feed {
             logs: Listeners::new("logs", options.queue),
             messages: Listeners::new("messages", options.queue),
             lines: OnceLock::new(),
+            sinks: OnceLock::new(),
             options,
         }))
     }
@@ -84,23 +88,31 @@ impl Feed {
         Ok(())
     }
 
+    /// Also offers every alert, log and message to `sinks` from now on. Takes effect once.
+    pub fn send_to(&self, sinks: Sinks) {
+        self.0.sinks.get_or_init(|| sinks);
+    }
+
     pub fn publish_alert(&self, alert: Alert) -> Delivery {
         let line = self.line(|| Line::Alert(Box::new(alert.clone())));
-        let published = self.0.alerts.publish(&alert.into());
-        self.settle(published, line)
+        let alert: feeder::Alert = alert.into();
+        let sunk = self.sink(Stream::Alerts, &alert);
+        let published = self.0.alerts.publish(&alert);
+        self.settle(published, [line, sunk])
     }
 
     pub fn publish_log(&self, log: Log) -> Delivery {
         let line = self.line(|| Line::Log(Box::new(log.clone())));
-        let published = self.0.logs.publish(&log.into());
-        self.settle(published, line)
+        let log: feeder::Log = log.into();
+        let sunk = self.sink(Stream::Logs, &log);
+        let published = self.0.logs.publish(&log);
+        self.settle(published, [line, sunk])
     }
 
     pub fn publish_message(&self, level: Level, text: impl Into<String>) {
         let now = SystemTime::now();
         let FeedOptions { node, host_ip, .. } = &self.0.options;
-        // Notices about slow readers of messages would only make them slower.
-        let _ = self.0.messages.publish(&feeder::Message {
+        let message = feeder::Message {
             timestamp: telemetry::unix_seconds(now),
             updated_time: telemetry::shown_time(now),
             cluster_name: node.cluster.clone(),
@@ -109,7 +121,16 @@ impl Feed {
             r#type: "Message".into(),
             level: level.as_str().into(),
             message: text.into(),
-        });
+        };
+        // Of messages there is no account but that of each sink.
+        let _ = self.sink(Stream::Messages, &message);
+        // Notices about slow readers of messages would only make them slower.
+        let _ = self.0.messages.publish(&message);
+    }
+
+    /// Whether a client listens to alerts now.
+    pub fn is_heard(&self) -> bool {
+        self.0.alerts.any()
     }
 
     /// Alerts, logs and lines of the log file that someone missed, each counted per listener.
@@ -138,13 +159,26 @@ impl Feed {
         self.0.lines.get().map_or(Delivery::Complete, |writer| writer.write(line()))
     }
 
-    fn settle(&self, published: Published, line: Delivery) -> Delivery {
+    /// Complete if every sink that wants it has it in its queue. What is dropped later is in the sink's own account.
+    fn sink(&self, stream: Stream, event: &impl Serialize) -> Delivery {
+        let Some(sinks) = self.0.sinks.get().filter(|sinks| sinks.want(stream)) else {
+            return Delivery::Complete;
+        };
+        if go_json(event).is_ok_and(|line| sinks.offer(stream, line)) {
+            Delivery::Complete
+        } else {
+            Delivery::Incomplete
+        }
+    }
+
+    fn settle(&self, published: Published, others: [Delivery; 2]) -> Delivery {
         for notice in published.notices {
             self.publish_message(Level::Warn, notice);
         }
-        match (published.delivery, line) {
-            (Delivery::Complete, Delivery::Complete) => Delivery::Complete,
-            _ => Delivery::Incomplete,
+        if others.into_iter().chain([published.delivery]).all(|one| one == Delivery::Complete) {
+            Delivery::Complete
+        } else {
+            Delivery::Incomplete
         }
     }
 }

@@ -100,6 +100,12 @@ impl<T: Clone> Listeners<T> {
         Watch { queue: watch, waiting: Arc::clone(&self.waiting) }
     }
 
+    /// Whether anybody would get what is published now.
+    pub(crate) fn any(&self) -> bool {
+        let list = self.lock();
+        list.as_ref().is_some_and(|list| list.iter().any(|one| !one.queue.is_closed()))
+    }
+
     /// Never waits: who has no room misses the item, and so does everybody once the streams are closed.
     pub(crate) fn publish(&self, item: &T) -> Published {
         let mut published = Published { delivery: Delivery::Complete, notices: Vec::new() };

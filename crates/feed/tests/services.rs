@@ -96,7 +96,9 @@ async fn filters_choose_between_alerts_and_logs() {
         let mut logs = client.logs(filter).await.unwrap();
         assert!(soon(logs.message()).await.unwrap().is_none(), "{filter}");
     }
+    assert!(!server.feed.is_heard());
     let mut by_policy = client.alerts("policy").await.unwrap();
+    assert!(server.feed.is_heard());
     let mut by_all = client.alerts("all").await.unwrap();
     let mut logs = client.logs("system").await.unwrap();
     let mut messages = client.messages().await.unwrap();

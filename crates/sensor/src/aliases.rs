@@ -50,6 +50,14 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// Whether the programs know all of them.
+pub(crate) fn are(map: &MapHandle, image: u32, aliases: &[Alias]) -> bool {
+    aliases.iter().all(|alias| {
+        let known = map.lookup(&alias.key(image), MapFlags::ANY);
+        known.is_ok_and(|known| known.as_deref() == Some(&alias.value()[..]))
+    })
+}
+
 /// Forgets them, once no slot points at the image.
 pub(crate) fn erase(map: &MapHandle, image: u32, aliases: &[Alias]) {
     for alias in aliases {

@@ -1,9 +1,12 @@
 //! Programs that cost something wherever they are attached: loaded at the start, so that it is known what this kernel
 //! takes, and attached only while some rule asks for them.
 
-use std::{os::fd::AsRawFd as _, path::Path};
+use std::{fs, io, os::fd::AsRawFd as _, path::Path};
 
-use libbpf_rs::{ErrorKind, Link, ProgramMut, ProgramType};
+use libbpf_rs::{
+    Link, ProgramMut, ProgramType,
+    query::{CgroupLinkInfo, LinkTypeInfo},
+};
 
 use crate::{cgroups, load::chain, programs::Programs};
 
@@ -69,9 +72,9 @@ pub(crate) fn missing(programs: &Programs, demand: Demand) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// The links of the groups that are attached.
+/// The links of the groups that are attached, each with its program's name.
 #[derive(Debug, Default)]
-pub(crate) struct OnDemand(Vec<(&'static str, Vec<Link>)>);
+pub(crate) struct OnDemand(Vec<(&'static str, Vec<(String, Link)>)>);
 
 impl OnDemand {
     /// Attaches what this kernel took, and pins the links in the folder so that they outlast the agent. False if all
@@ -89,35 +92,66 @@ impl OnDemand {
             }
             let mut links = Vec::new();
             for program in programs.of(group) {
+                let name = program.name().to_string_lossy().into_owned();
                 let mut link = attach(&program)?;
                 if let Some(folder) = pins {
-                    link.pin(folder.join(&*program.name().to_string_lossy()))?;
+                    link.pin(folder.join(&name))?;
                 }
-                links.push(link);
+                links.push((name, link));
             }
             self.0.push((group, links));
         }
         Ok(self.0.len() > before)
     }
 
-    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = &(String, Link)> {
         self.0.iter().flat_map(|(_, links)| links)
     }
 
+    /// Attaches again what was detached by force, which links to control groups can be. Returns the programs, and what
+    /// came of it. Their pins, if any, lead to the old links still.
+    pub(crate) fn attach_again(
+        &mut self,
+        programs: &Programs,
+    ) -> Vec<(String, Result<(), libbpf_rs::Error>)> {
+        let mut tried = Vec::new();
+        for (group, links) in &mut self.0 {
+            for (name, link) in links.iter_mut().filter(|(_, link)| is_detached(link)) {
+                let program = programs.of(group).find(|p| p.name().to_string_lossy() == *name);
+                let Some(program) = program else { continue };
+                let attached = attach(&program).map(|fresh| *link = fresh);
+                tried.push((name.clone(), attached));
+            }
+        }
+        tried
+    }
+
     /// False if nothing was attached.
-    pub(crate) fn detach(&mut self, demand: Demand) -> Result<bool, libbpf_rs::Error> {
+    pub(crate) fn detach(
+        &mut self,
+        demand: Demand,
+        pins: Option<&Path>,
+    ) -> Result<bool, libbpf_rs::Error> {
         let before = self.0.len();
         let served = |(group, _): &mut (&str, _)| demand.groups().contains(group);
-        for mut link in self.0.extract_if(.., served).flat_map(|(_, links)| links) {
-            match link.pin_path().map(|_| link.unpin()) {
+        for (name, link) in self.0.extract_if(.., served).flat_map(|(_, links)| links) {
+            let removed = pins.map_or(Ok(()), |folder| fs::remove_file(folder.join(&name)));
+            drop(link);
+            match removed {
                 // Somebody has lifted all rules meanwhile.
-                Some(Err(error)) if error.kind() == ErrorKind::NotFound => {}
-                Some(Err(error)) => return Err(error),
-                Some(Ok(())) | None => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
             }
         }
         Ok(self.0.len() < before)
     }
+}
+
+/// A control group takes the links to it along, and anyone who holds such a link may take it off.
+fn is_detached(link: &Link) -> bool {
+    link.info().is_ok_and(|link| {
+        matches!(link.info, LinkTypeInfo::Cgroup(CgroupLinkInfo { cgroup_id: 0, .. }))
+    })
 }
 
 fn attach(program: &ProgramMut<'_>) -> Result<Link, libbpf_rs::Error> {

@@ -1,21 +1,37 @@
 //! The loaded programs: attached, pinned, and steered through their maps.
 
-use std::{io::Read as _, path::PathBuf, sync::atomic::Ordering, time::Duration};
+mod compare;
+mod runs;
+
+use std::{
+    io::Read as _,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, MapHandle, btf::Btf};
+use rustix::time::ClockId;
 use wire::Visibility;
 
+use self::runs::pin;
 use crate::{
     aliases::{self, Alias},
-    arena::{ARENA_WORDS, Arena, ArenaFull, Region},
+    arena::{Arena, ArenaError, Region},
     demand::{Demand, OnDemand, is_on_demand, missing},
+    earlier::LEFT,
     observers::{Observers, observes},
-    own::{Marks, Mounts},
+    own::{Covered, Marks, Mounts},
     pins::{PinError, PinnedRuns},
     programs::{Maps, Programs},
     rings::Reader,
+    seal::Seal,
+    settings::Wanted,
     shared::{CallNumbers, Calls, Counters, Mapping, SLOTS, Settings, Slot},
+    tallies::{Lost, Tallies},
 };
+
+pub use self::{compare::Standing, runs::Retired};
 
 /// Without these nothing can be enforced: whose a task is, and what it becomes.
 const REQUIRED: [&str; 2] = ["exec", "identity"];
@@ -50,13 +66,11 @@ pub enum LoadError {
     Tasks(#[source] libbpf_rs::Error),
     #[error("the kernel's rings cannot be opened")]
     Rings(#[source] libbpf_rs::Error),
-    #[error("the thread that reads the kernel's rings cannot be started")]
-    Thread(#[source] std::io::Error),
     #[error(transparent)]
     Pin(#[from] PinError),
-    #[error("pinning `{program}`")]
-    PinLink {
-        program: String,
+    #[error("pinning `{object}`")]
+    PinObject {
+        object: String,
         #[source]
         source: libbpf_rs::Error,
     },
@@ -96,16 +110,19 @@ pub struct Held {
 #[derive(Debug)]
 pub struct Sensor {
     arena: Arena,
-    slots: Mapping,
-    settings: Mapping,
+    slots: Arc<Mapping>,
+    settings: Arc<Mapping>,
+    wanted: Wanted,
     calls: Mapping,
+    numbers: CallNumbers,
     cgroups: MapHandle,
     own_places: MapHandle,
     aliases: MapHandle,
     map_ids: Vec<u32>,
-    /// What the agent asked to protect, and what the kernel knows of it.
-    own: Vec<PathBuf>,
+    /// What the agent asked to protect, and all that the kernel knows of.
+    own: Marks,
     marks: Marks,
+    covered: Covered,
     alerts: MapHandle,
     programs: MapHandle,
     logs: MapHandle,
@@ -115,9 +132,13 @@ pub struct Sensor {
     old_files: MapHandle,
     observers: Observers,
     // Held so that the programs stay attached where they are not pinned.
-    links: Vec<Link>,
+    links: Vec<(String, Link)>,
+    /// What the next run may need.
+    left: Vec<(&'static str, MapHandle)>,
     /// All runs, and the folder of this one if it is pinned.
     pins: Option<(PinnedRuns, Option<PathBuf>)>,
+    /// When the first program was attached: `CLOCK_MONOTONIC`, nanoseconds.
+    attached_at: u64,
     on_demand: OnDemand,
     in_kernel: Programs,
     loaded: Loaded,
@@ -136,6 +157,7 @@ impl Sensor {
             }
             loaded.missing.push((group.to_owned(), chain(reason)));
         }
+        let attached_at = clock(ClockId::Monotonic);
         let mut links = Vec::new();
         for group in programs.groups().filter(|group| !is_on_demand(group) && !observes(group)) {
             match programs.attach(group) {
@@ -151,22 +173,28 @@ impl Sensor {
         let at = links.iter().position(|(program, _)| program == FILE_ITERATOR);
         let file_iterator = at.map(|at| links.swap_remove(at).1);
         loaded.hooks = links.iter().map(|(program, _)| program.clone()).collect();
+        let mut left = maps.copies(&LEFT)?;
         let pins = match &options.bpffs {
             Some(bpffs) => {
                 let runs = PinnedRuns::new(bpffs);
-                let own = options.pin.then(|| pin(&runs, &mut links)).transpose()?;
+                let own = options.pin.then(|| pin(&runs, &mut links, &mut left)).transpose()?;
                 Some((runs, own))
             }
             None => None,
         };
         let map_ids = maps.ids().map_err(LoadError::MapIds)?;
-        let sensor = Self {
+        let mut sensor = Self {
             map_ids,
-            own: Vec::new(),
+            left,
+            attached_at,
+            wanted: Wanted::default(),
+            numbers: CallNumbers::default(),
+            own: Marks::default(),
             marks: Marks::default(),
-            arena: Arena::new(maps.mapping("arena", ARENA_WORDS as usize * 4)?),
-            slots: maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?,
-            settings: maps.mapping("settings", size_of::<Settings>())?,
+            covered: Covered::default(),
+            arena: Arena::new(maps.take("arena")?),
+            slots: Arc::new(maps.mapping("slots", SLOTS as usize * size_of::<Slot>())?),
+            settings: Arc::new(maps.mapping("settings", size_of::<Settings>())?),
             calls: maps.mapping("calls", size_of::<Calls>())?,
             own_places: maps.take("own_places")?,
             aliases: maps.take("aliases")?,
@@ -178,7 +206,7 @@ impl Sensor {
             task_iterator,
             file_iterator,
             old_files: maps.take("old_files")?,
-            links: links.into_iter().map(|(_, link)| link).collect(),
+            links,
             pins,
             on_demand: OnDemand::default(),
             in_kernel: programs,
@@ -186,6 +214,10 @@ impl Sensor {
         };
         sensor.describe_host()?;
         sensor.note_who_is_inside()?;
+        // The programs know the agent's process since they have seen it run the iterator.
+        let settings = sensor.settings.settings();
+        sensor.wanted.agent = settings.agent.load(Ordering::Acquire);
+        sensor.wanted.agent_start = settings.agent_start.load(Ordering::Acquire);
         Ok(sensor)
     }
 
@@ -193,24 +225,22 @@ impl Sensor {
         &self.loaded
     }
 
-    fn describe_host(&self) -> Result<(), LoadError> {
+    fn describe_host(&mut self) -> Result<(), LoadError> {
         let stat = |what, path| rustix::fs::stat(path).map_err(|e| LoadError::Host(what, e));
         let root = stat("root directory", "/proc/1/root")?;
         let mounts = stat("mount namespace", "/proc/1/ns/mnt")?;
-        let settings = self.settings.settings();
+        let wanted = &mut self.wanted;
         // The kernel keeps the numbers of namespaces in 32 bits.
-        settings.host_mounts.store(u32::try_from(mounts.st_ino).unwrap_or(0), Ordering::Relaxed);
-        settings.host_inode.store(root.st_ino, Ordering::Relaxed);
+        wanted.host_mounts = u32::try_from(mounts.st_ino).unwrap_or(0);
+        wanted.host_inode = root.st_ino;
         // The kernel keeps the major number above the lowest twenty bits.
-        let device =
+        wanted.host_device =
             rustix::fs::major(root.st_dev) << 20 | (rustix::fs::minor(root.st_dev) & 0xf_ffff);
-        settings.host_device.store(device, Ordering::Relaxed);
-        settings.five_levels.store(u32::from(five_level_page_tables()), Ordering::Relaxed);
+        wanted.five_levels = u32::from(five_level_page_tables());
+        let settings = self.settings.settings();
+        wanted.bring_about(settings);
         // Ids of programs go on where no earlier run can have come.
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let now = u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000
-            + u64::try_from(now.tv_nsec).unwrap_or_default();
-        settings.next_exec.store(now, Ordering::Relaxed);
+        settings.next_exec.store(clock(ClockId::Boottime), Ordering::Relaxed);
         Ok(())
     }
 
@@ -226,43 +256,48 @@ impl Sensor {
     /// Keeps these files and directories from containers, and with them the agent's process, its pins, its maps and the
     /// disks below. Called again it replaces what was kept. Returns what could not be found, with the reason.
     pub fn protect(&mut self, own: &[PathBuf]) -> Result<Vec<String>, libbpf_rs::Error> {
-        own.clone_into(&mut self.own);
-        self.renew_marks()
-    }
-
-    fn renew_marks(&mut self) -> Result<Vec<String>, libbpf_rs::Error> {
         let mut problems = Vec::new();
         let mut marks = Marks::default();
         let mounts = Mounts::read()?;
         let pinned = self.pins.as_ref().filter(|(_, own)| own.is_some());
         let pins = pinned.map(|(runs, _)| runs.root().to_owned());
-        for place in self.own.iter().chain(&pins) {
-            if let Err(error) = marks.place(place, &mounts) {
+        for place in own.iter().chain(&pins) {
+            if let Err(error) = marks.place(place, &mounts, &mut self.covered) {
                 problems.push(format!("{}: {error}", place.display()));
             }
         }
-        if let Err(error) = marks.control_group(&mounts) {
-            problems.push(format!("the agent's control group: {error}"));
+        if let Err(error) = marks.control_groups(&mounts) {
+            problems.push(format!("the agent's control groups: {error}"));
         }
+        self.own = marks;
+        self.renew_marks()?;
+        Ok(problems)
+    }
+
+    /// Tells the kernel of what is to be protected, and of the maps and links that there are now.
+    fn renew_marks(&mut self) -> Result<(), libbpf_rs::Error> {
+        let mut marks = self.own.clone();
         for id in &self.map_ids {
             marks.map(*id);
         }
-        for link in self.links.iter().chain(self.on_demand.links()) {
+        for (_, link) in self.links.iter().chain(self.on_demand.links()) {
             marks.link(link.info()?.id);
         }
         marks.replace(&self.marks, &self.own_places)?;
         self.marks = marks;
-        Ok(problems)
+        Ok(())
     }
 
     /// Objects that cannot be followed to the root of their file systems are permitted from here on, or denied.
-    pub fn permit_unresolved(&self, permit: bool) {
-        self.settings.settings().pass_unresolved.store(permit.into(), Ordering::Relaxed);
+    pub fn permit_unresolved(&mut self, permit: bool) {
+        self.wanted.pass_unresolved = permit.into();
+        self.wanted.bring_about(self.settings.settings());
     }
 
     /// Tells the programs how system calls are numbered on this machine. To be called before rules on them come.
-    pub fn number_calls(&self, numbers: &CallNumbers) {
-        self.calls.calls().write(numbers);
+    pub fn number_calls(&mut self, numbers: CallNumbers) {
+        self.calls.calls().write(&numbers);
+        self.numbers = numbers;
     }
 
     /// Why this kernel cannot serve such rules, or not whole, if so.
@@ -281,14 +316,15 @@ impl Sensor {
 
     /// Detaches them, since no rule asks for them any more.
     pub fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
-        if self.on_demand.detach(demand)? {
+        let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
+        if self.on_demand.detach(demand, pins)? {
             self.renew_marks()?;
         }
         Ok(())
     }
 
     /// Copies an image into the arena; no slot points at it yet.
-    pub fn write_image(&mut self, words: &[u32]) -> Result<Region, ArenaFull> {
+    pub fn write_image(&mut self, words: &[u32]) -> Result<Region, ArenaError> {
         self.arena.write(words)
     }
 
@@ -300,6 +336,11 @@ impl Sensor {
     /// Forgets them, once no slot points at the image.
     pub fn erase_aliases(&self, image: u32, known: &[Alias]) {
         aliases::erase(&self.aliases, image, known);
+    }
+
+    /// What tells the image in a region from any other.
+    pub fn seal(&self, region: Region) -> Option<&Seal> {
+        self.arena.seal(region)
     }
 
     /// Gives an image's room back, once no slot points at it.
@@ -340,12 +381,18 @@ impl Sensor {
     }
 
     /// Repeats of a log within this time are counted in the next one; zero: each is logged.
-    pub fn merge_logs(&self, window: Duration) {
-        let window = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
-        self.settings.settings().merge_window.store(window, Ordering::Relaxed);
+    pub fn merge_logs(&mut self, window: Duration) {
+        self.wanted.merge_window = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
+        self.wanted.bring_about(self.settings.settings());
     }
 
-    /// Tasks that execute something in this control group (v2 id) belong to the slot.
+    /// From now on containers are told by the `devices` hierarchy of control groups v1, or by v2. Ids that are bound are
+    /// those of that hierarchy.
+    pub fn tell_by_legacy_groups(&self, legacy: bool) {
+        self.settings.settings().legacy_groups.store(legacy.into(), Ordering::Release);
+    }
+
+    /// Tasks that execute something in this control group, by its id, belong to the slot.
     pub fn bind_cgroup(&self, id: u64, slot: u32, generation: u32) -> Result<(), libbpf_rs::Error> {
         let mut value = [0; 8];
         value[..4].copy_from_slice(&slot.to_ne_bytes());
@@ -361,10 +408,9 @@ impl Sensor {
     }
 
     /// The slot of tasks that belong to no container; 0: they are not governed.
-    pub fn set_host_slot(&self, slot: u32, generation: u32) {
-        let settings = self.settings.settings();
-        settings.host_generation.store(generation, Ordering::Release);
-        settings.host_slot.store(slot, Ordering::Release);
+    pub fn set_host_slot(&mut self, slot: u32, generation: u32) {
+        (self.wanted.host_slot, self.wanted.host_generation) = (slot, generation);
+        self.wanted.bring_about(self.settings.settings());
     }
 
     /// Labels the tasks that run already, by the places that have been told.
@@ -401,8 +447,11 @@ impl Sensor {
         })
     }
 
+    /// What the programs have counted, of all workloads together.
     pub fn counters(&self) -> Counters {
-        self.settings.settings().counters()
+        let Lost { alerts, logs } = self.tallies().lost_in_all();
+        let counters = self.settings.settings().counters();
+        Counters { lost_alerts: alerts, lost_logs: logs, ..counters }
     }
 
     /// How much the kernel holds for us, counted there.
@@ -416,12 +465,19 @@ impl Sensor {
         }
     }
 
-    /// Takes away what earlier runs of the agent left in force. To be called once our own rules are.
-    pub fn retire_earlier_runs(&self) -> Result<(), PinError> {
-        match &self.pins {
-            Some((runs, own)) => runs.retire_others(own.as_deref()),
-            None => Ok(()),
-        }
+    pub fn tallies(&self) -> Tallies {
+        Tallies::new(&self.slots, &self.settings)
+    }
+
+    /// Leaves a note for the next run: so many of the alerts that found the ring full are in somebody's accounts.
+    pub fn note_accounted(&mut self, lost_alerts: u64) {
+        // Without it the next run counts them once more, which is too many and not too few.
+        let _ = self.arena.note_accounted(lost_alerts);
+    }
+
+    /// When the first program was attached: `CLOCK_MONOTONIC`, nanoseconds. Nothing that happened before was reported.
+    pub fn attached_at(&self) -> u64 {
+        self.attached_at
     }
 }
 
@@ -434,13 +490,11 @@ fn walk_twice(iterator: &Link) -> Result<(), libbpf_rs::Error> {
     Ok(())
 }
 
-fn pin(runs: &PinnedRuns, links: &mut [(String, Link)]) -> Result<PathBuf, LoadError> {
-    let own = runs.begin()?;
-    for (program, link) in links {
-        link.pin(own.join(&*program))
-            .map_err(|source| LoadError::PinLink { program: program.clone(), source })?;
-    }
-    Ok(own)
+/// Nanoseconds.
+fn clock(id: ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(id);
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {

@@ -6,11 +6,13 @@ use wire::Visibility;
 use crate::{load::chain, programs::Programs};
 
 /// Groups of programs that only look, and the class of events that each sees.
-const OBSERVERS: [(&str, Visibility); 4] = [
+const OBSERVERS: [(&str, Visibility); 6] = [
     ("file", Visibility::FILE.union(Visibility::PROCESS)),
     ("network", Visibility::NETWORK),
     ("network6", Visibility::NETWORK),
     ("capabilities", Visibility::CAPABILITIES),
+    ("questions", Visibility::DNS),
+    ("questions6", Visibility::DNS),
 ];
 
 /// Whether a group only looks.

@@ -1,7 +1,8 @@
 //! What is the agent's own, as `bpf/include/own.h` protects it: numbers of inodes, devices, maps and links.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    ffi::{OsStr, OsString},
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::{Component, Path, PathBuf},
@@ -73,29 +74,39 @@ impl Marks {
         }
     }
 
-    /// Marks a file or directory and all that leads to it.
-    pub(crate) fn place(&mut self, path: &Path, mounts: &Mounts) -> io::Result<()> {
+    /// Marks a file or directory and all that leads to it. An error of [`Covered`] leaves nothing else unmarked.
+    pub(crate) fn place(
+        &mut self,
+        path: &Path,
+        mounts: &Mounts,
+        covered: &mut Covered,
+    ) -> io::Result<()> {
         let path = fs::canonicalize(path)?;
         // Everything else would be below the root as well.
         let whole = if path == Path::new("/") { WAY } else { WHOLE };
-        self.walk(&path, whole, WAY, mounts)
+        self.walk(&path, whole, WAY, mounts, covered)
     }
 
-    /// Marks the control group of this process and those above it. In the root there is nothing to be done to anybody.
-    pub(crate) fn control_group(&mut self, mounts: &Mounts) -> io::Result<()> {
-        let text = fs::read_to_string("/proc/self/cgroup")?;
-        let below = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        let root = cgroups::mount()?;
-        let mut path = root.join(below);
-        while path != root && path.starts_with(&root) {
-            let found = mounts.find(&open(&path)?)?;
-            self.inode(&found, GROUP | WAY);
-            path.pop();
+    /// Marks the control groups of this process and those above them. In a root there is nothing to be done to anybody.
+    pub(crate) fn control_groups(&mut self, mounts: &Mounts) -> io::Result<()> {
+        for (mut path, root) in cgroups::own()? {
+            while path != root && path.starts_with(&root) {
+                let found = mounts.find(&open(&path)?)?;
+                self.inode(&found, GROUP | WAY);
+                path.pop();
+            }
         }
         Ok(())
     }
 
-    fn walk(&mut self, path: &Path, last: u32, before: u32, mounts: &Mounts) -> io::Result<()> {
+    fn walk(
+        &mut self,
+        path: &Path,
+        last: u32,
+        before: u32,
+        mounts: &Mounts,
+        covered: &mut Covered,
+    ) -> io::Result<()> {
         let mut directory = open(Path::new("/"))?;
         let mut above = mounts.find(&directory)?;
         let names: Vec<_> = path
@@ -103,18 +114,21 @@ impl Marks {
             .filter_map(|part| if let Component::Normal(name) = part { Some(name) } else { None })
             .collect();
         self.inode(&above, if names.is_empty() { last } else { before });
+        let mut outcome = Ok(());
         for (at, name) in names.iter().enumerate() {
             let next = openat(&directory, *name, FIND, Mode::empty())?;
             let found = mounts.find(&next)?;
             self.inode(&found, if at + 1 == names.len() { last } else { before });
             if found.mount != above.mount {
                 // Removing a directory that is mounted upon takes the mount away, wherever else it is seen.
-                let covered = covered(&directory, name)?;
-                self.mark((statx_of(&covered)?.stx_ino, above.device), before);
+                match covered.inode(&directory, &above, name) {
+                    Ok(inode) => self.mark((inode, above.device), before),
+                    Err(error) => outcome = Err(error),
+                }
             }
             (directory, above) = (next, found);
         }
-        Ok(())
+        outcome
     }
 
     /// Makes the map hold this instead of what it held.
@@ -125,9 +139,36 @@ impl Marks {
             }
         }
         for key in before.0.keys().filter(|key| !self.0.contains_key(key)) {
-            map.delete(&bytes(*key))?;
+            match map.delete(&bytes(*key)) {
+                // Somebody else has taken it away.
+                Err(error) if error.kind() == libbpf_rs::ErrorKind::NotFound => {}
+                other => other?,
+            }
         }
         Ok(())
+    }
+}
+
+impl Marks {
+    /// Makes the map hold this and nothing else, whatever somebody has done to it. Returns how many marks differed.
+    pub(crate) fn bring_about(&self, map: &MapHandle) -> Result<usize, libbpf_rs::Error> {
+        let mut differed = 0;
+        let wanted: HashMap<[u8; 16], u32> =
+            self.0.iter().map(|(key, marks)| (bytes(*key), *marks)).collect();
+        for key in map.keys() {
+            if !wanted.contains_key(&*key) {
+                map.delete(&key)?;
+                differed += 1;
+            }
+        }
+        for (key, marks) in &wanted {
+            let marks = marks.to_ne_bytes();
+            if map.lookup(key, MapFlags::ANY)?.as_deref() != Some(&marks[..]) {
+                map.update(key, &marks, MapFlags::ANY)?;
+                differed += 1;
+            }
+        }
+        Ok(differed)
     }
 }
 
@@ -188,8 +229,25 @@ fn statx_of(file: &OwnedFd) -> io::Result<rustix::fs::Statx> {
     Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::MNT_ID)?)
 }
 
+/// The directories that mounts lie upon, by the directory above and their name. To look at them takes `CAP_SYS_ADMIN`,
+/// which the agent has only when it starts; so what was seen once counts.
+#[derive(Debug, Default)]
+pub(crate) struct Covered(BTreeMap<(Key, OsString), u64>);
+
+impl Covered {
+    fn inode(&mut self, directory: &OwnedFd, above: &Found, name: &OsStr) -> io::Result<u64> {
+        let key = ((above.inode, above.device), name.to_owned());
+        if let Some(inode) = self.0.get(&key) {
+            return Ok(*inode);
+        }
+        let inode = statx_of(&covered(directory, name)?)?.stx_ino;
+        self.0.insert(key, inode);
+        Ok(inode)
+    }
+}
+
 /// The directory that a mount lies upon: a copy of the mount below has it without what is mounted there.
-fn covered(directory: &OwnedFd, name: &std::ffi::OsStr) -> io::Result<OwnedFd> {
+fn covered(directory: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
@@ -209,7 +267,7 @@ mod tests {
         let mounts = Mounts::read().unwrap();
         let mut marks = Marks::default();
         // Looking below a mount takes privileges that a test need not have.
-        match marks.place(&state, &mounts) {
+        match marks.place(&state, &mounts, &mut Covered::default()) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
             other => other.unwrap(),
         }
@@ -222,6 +280,17 @@ mod tests {
         assert_eq!(of(Path::new("/")), Some(WAY));
         let found = mounts.find(&open(&state).unwrap()).unwrap();
         assert_eq!(marks.0[&(0, found.device)] & DEVICE, DEVICE);
+    }
+
+    #[test]
+    fn what_was_seen_below_a_mount_counts_when_it_can_be_seen_no_more() {
+        let directory = open(Path::new("/")).unwrap();
+        let above = Mounts::read().unwrap().find(&directory).unwrap();
+        let name = OsStr::new("no such directory");
+        let mut covered = Covered::default();
+        assert!(covered.inode(&directory, &above, name).is_err());
+        covered.0.insert(((above.inode, above.device), name.to_owned()), 7);
+        assert_eq!(covered.inode(&directory, &above, name).unwrap(), 7);
     }
 
     #[test]

@@ -75,11 +75,13 @@ pub fn probe() -> Capabilities {
             ),
         },
         Capability {
-            name: "control groups v2",
-            state: readable(
-                "/sys/fs/cgroup/cgroup.controllers",
-                "mount the unified hierarchy, or boot with `systemd.unified_cgroup_hierarchy=1`",
-            ),
+            name: "control groups",
+            state: readable("/sys/fs/cgroup/cgroup.controllers", "").or_else(|_| {
+                readable(
+                    "/sys/fs/cgroup/devices",
+                    "mount the unified hierarchy there, or the hierarchies of version 1",
+                )
+            }),
         },
         Capability { name: "kernel addresses", state: addresses() },
         Capability { name: "privileges", state: privileged() },

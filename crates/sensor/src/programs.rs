@@ -165,6 +165,18 @@ impl Maps {
         self.known.iter().map(id).collect()
     }
 
+    /// Further handles of these maps.
+    pub(crate) fn copies(
+        &self,
+        names: &[&'static str],
+    ) -> Result<Vec<(&'static str, MapHandle)>, LoadError> {
+        let copy = |name: &&'static str| {
+            let map = self.find(name).ok_or(LoadError::NoMap(name))?;
+            Ok((*name, MapHandle::try_from(map).map_err(LoadError::MapIds)?))
+        };
+        names.iter().map(copy).collect()
+    }
+
     pub(crate) fn take(&mut self, name: &'static str) -> Result<MapHandle, LoadError> {
         let at =
             self.known.iter().position(|(known, _)| known == name).ok_or(LoadError::NoMap(name))?;

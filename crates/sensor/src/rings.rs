@@ -25,6 +25,8 @@ pub enum Then {
 
 /// Logs that are taken before alerts are looked after again.
 const LOGS_AT_ONCE: usize = 256;
+/// Messages of an earlier run that are taken before they are shown.
+const LEFT_AT_ONCE: usize = 256;
 /// Nobody is woken for a log. A wake-up for an alert that was missed costs at most this long, too.
 const IDLE: Duration = Duration::from_millis(100);
 /// Until there may be room for logs again.
@@ -40,13 +42,23 @@ pub struct Reader {
 
 type Messages = RefCell<VecDeque<Vec<u8>>>;
 
+/// Who is shown what the rings hold.
+pub trait Witness {
+    /// One message. The bytes are those of a [`wire::Record`].
+    fn see(&mut self, ring: Ring, message: &[u8]) -> Then;
+
+    /// All alerts and programs have been seen that were in the rings when this was last asked. Called again after a
+    /// tenth of a second at the latest.
+    fn seen_all(&mut self) -> Then;
+}
+
 impl Reader {
-    /// Shows every message to `sink` until it wants no more. An alert or a log comes after the report of the program
+    /// Shows every message to `witness` until it wants no more. An alert or a log comes after the report of the program
     /// that caused it: they are taken first and shown last, so all programs reported before them have been shown.
     ///
     /// # Errors
     /// The rings could not be set up; nothing has been read.
-    pub fn run(self, mut sink: impl FnMut(Ring, &[u8]) -> Then) -> Result<(), libbpf_rs::Error> {
+    pub fn run(self, witness: &mut impl Witness) -> Result<(), libbpf_rs::Error> {
         let (alerts, programs, logs) =
             (Messages::default(), Messages::default(), Messages::default());
         let alert_ring = ring(&self.alerts, &alerts)?;
@@ -64,9 +76,13 @@ impl Reader {
             for (ring, messages) in
                 [(Ring::Programs, &programs), (Ring::Alerts, &alerts), (Ring::Logs, &logs)]
             {
-                if show(ring, messages, &mut sink) == Then::End {
+                let sink = &mut |ring, message: &[u8]| witness.see(ring, message);
+                if show(ring, messages, sink) == Then::End {
                     return Ok(());
                 }
+            }
+            if witness.seen_all() == Then::End {
+                return Ok(());
             }
             pause = match (logs.borrow().is_empty(), full) {
                 (true, false) => IDLE,
@@ -87,6 +103,26 @@ fn show(ring: Ring, messages: &Messages, sink: &mut impl FnMut(Ring, &[u8]) -> T
         };
     }
     Then::Next
+}
+
+/// Shows all that is in a ring which nobody fills any more.
+pub(crate) fn show_all(
+    kind: Ring,
+    map: &MapHandle,
+    sink: &mut impl FnMut(Ring, &[u8]) -> Then,
+) -> Result<Then, libbpf_rs::Error> {
+    let messages = Messages::default();
+    let ring = ring(map, &messages)?;
+    loop {
+        ring.consume_raw_n(LEFT_AT_ONCE);
+        if messages.borrow().is_empty() {
+            return Ok(Then::Next);
+        }
+        match show(kind, &messages, sink) {
+            Then::Next => {}
+            stop => return Ok(stop),
+        }
+    }
 }
 
 fn ring<'a>(map: &'a MapHandle, into: &'a Messages) -> Result<RingBuffer<'a>, libbpf_rs::Error> {

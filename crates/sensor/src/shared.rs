@@ -31,6 +31,11 @@ pub(crate) struct Slot {
     mounts: AtomicU64,
     mounted: AtomicU32,
     reserved: AtomicU32,
+    /// Never reset, nor is one of the following.
+    alerts: AtomicU64,
+    pub(crate) lost_alerts: AtomicU64,
+    pub(crate) read_alerts: AtomicU64,
+    pub(crate) lost_logs: AtomicU64,
 }
 
 /// `struct settings`
@@ -52,10 +57,15 @@ pub(crate) struct Settings {
     pub(crate) look: AtomicU32,
     pub(crate) old_beyond: AtomicU32,
     /// Filled by the programs, as is `agent`.
-    agent_start: AtomicU64,
-    agent: AtomicU32,
+    pub(crate) agent_start: AtomicU64,
+    pub(crate) agent: AtomicU32,
     pub(crate) pass_unresolved: AtomicU32,
+    pub(crate) legacy_groups: AtomicU32,
+    pub(crate) spare: AtomicU32,
 }
+
+/// Of any architecture: where mappings may begin.
+const LARGEST_PAGE: usize = 1 << 16;
 
 /// `CALL_NUMBERS`
 const CALL_NUMBERS: usize = 576;
@@ -78,7 +88,7 @@ pub struct CallNumbers {
 /// What the programs count. Each number only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Alerts that found the ring full.
+    /// Alerts that found the ring full, or their workload's share of it taken.
     pub lost_alerts: u64,
     /// Reports of started programs that found the ring full.
     pub lost_programs: u64,
@@ -109,7 +119,18 @@ impl fmt::Debug for Mapping {
 impl Mapping {
     /// Maps a map whose value is at least `bytes` long.
     pub(crate) fn new(map: &MapHandle, bytes: usize) -> io::Result<Self> {
-        if (map.value_size() as usize) < bytes {
+        Self::at(map, 0, bytes)
+    }
+
+    /// Maps so many bytes of a map's value from byte `from` on. How many come before them, since a mapping begins with
+    /// a page.
+    pub(crate) fn window(map: &MapHandle, from: usize, bytes: usize) -> io::Result<(Self, usize)> {
+        let before = from % LARGEST_PAGE;
+        Ok((Self::at(map, from - before, before + bytes)?, before))
+    }
+
+    fn at(map: &MapHandle, from: usize, bytes: usize) -> io::Result<Self> {
+        if (map.value_size() as usize) < from + bytes {
             return Err(io::Errno::INVAL);
         }
         // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else refers to it.
@@ -120,7 +141,7 @@ impl Mapping {
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::SHARED,
                 map.as_fd(),
-                0,
+                from as u64,
             )?
         };
         let memory = NonNull::new(memory.cast()).ok_or(io::Errno::NOMEM)?;
@@ -132,6 +153,14 @@ impl Mapping {
         // SAFETY: the mapping is `bytes` long and page aligned. Kernel programs only read regions that have been
         // published, and those are not written again until no program can read them (see `Arena`).
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().cast(), self.bytes / 4) }
+    }
+
+    /// The mapped words, for looking at.
+    pub(crate) fn words(&self) -> &[u32] {
+        // SAFETY: the mapping is `bytes` long and page aligned. Kernel programs do not write to it, and this side does
+        // only through `words_mut`, whose `&mut` outlives no `&`. Whoever else maps it may change words under our eyes:
+        // any word is a valid value, and what is read decides nothing but whether it is what was written.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.bytes / 4) }
     }
 
     fn typed<T>(&self) -> &T {
@@ -163,6 +192,18 @@ impl Drop for Mapping {
 }
 
 impl Calls {
+    /// Whether every number stands as it was written.
+    pub(crate) fn are(&self, numbers: &CallNumbers) -> bool {
+        [(&self.native, &numbers.native), (&self.compat, &numbers.compat)].into_iter().all(
+            |(table, numbers)| {
+                numbers.iter().all(|&(number, name)| {
+                    let entry = table.get(usize::from(number));
+                    entry.is_none_or(|entry| entry.load(Ordering::Relaxed) == name + 1)
+                })
+            },
+        )
+    }
+
     pub(crate) fn write(&self, numbers: &CallNumbers) {
         for (table, numbers) in [(&self.native, &numbers.native), (&self.compat, &numbers.compat)] {
             for &(number, name) in numbers {
@@ -176,6 +217,26 @@ impl Calls {
 }
 
 impl Slot {
+    /// The base and the number of the image.
+    pub(crate) fn image(&self) -> (u32, u32) {
+        let image = self.image.load(Ordering::Acquire);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+        (half(image >> 32), half(image))
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Gives a slot the generation that it should have, which somebody else has taken from it.
+    pub(crate) fn set_generation(&self, generation: u32) {
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    pub(crate) fn visible(&self) -> u16 {
+        self.visible.load(Ordering::Acquire)
+    }
+
     /// One store: a program sees the old image or the new one.
     pub(crate) fn point_at(&self, base: u32, number: u32) {
         self.image.store(u64::from(base) << 32 | u64::from(number), Ordering::Release);

@@ -151,7 +151,7 @@ impl Attributor {
 
     fn started(&mut self, record: &Record, subject: Subject<'_>) -> Attributed {
         let program = Arc::new(Program { path: shown_path(record), args: shown_args(record) });
-        self.programs.insert(record.exec, Arc::clone(&program));
+        self.programs.insert(record.exec, Arc::clone(&program), record.parent_exec);
         if record.flags & flag::VISIBLE == 0 {
             return Attributed::Nothing;
         }
@@ -169,6 +169,7 @@ impl Attributor {
         let record = event.record;
         let word = word(event);
         let mut log = self.scene(record, subject);
+        log.ancestors = self.ancestors(record);
         log.kind = match subject {
             Subject::Container(_) => "MatchedPolicy".into(),
             Subject::Host => "MatchedHostPolicy".into(),
@@ -195,6 +196,10 @@ impl Attributor {
             action: action.into(),
             max_alerts_per_sec: 0,
             dropping_alerts_interval: 0,
+            policy_kind: word.origin.map(|o| o.kind.as_str().to_owned()).unwrap_or_default(),
+            policy_namespace: word.origin.and_then(|o| o.namespace.clone()).unwrap_or_default(),
+            rule_path: word.origin.map(|origin| origin.place.0.clone()).unwrap_or_default(),
+            suppressed_alerts: 0,
         };
         let stream = Stream {
             account: AccountKey {
@@ -292,6 +297,11 @@ impl Attributor {
             0 => None,
             pid => system.program(pid),
         })
+    }
+
+    /// The parent's program is known better by its own number: what is told of a program's start is who started it.
+    pub(crate) fn ancestors(&mut self, record: &Record) -> Vec<String> {
+        self.programs.descent(record.parent_exec)
     }
 
     /// When, where and in which process.

@@ -65,6 +65,9 @@ pub struct Log {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub event_data: BTreeMap<String, String>,
     pub result: String,
+    /// The executables that the acting program descends from, its parent's first, as far as they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<String>,
 }
 
 /// Something a process did that a policy or a posture has a word about.
@@ -97,6 +100,17 @@ pub struct Alert {
     /// Of a threshold event, seconds; 0 otherwise.
     #[serde(rename = "DroppingAlertsInterval", skip_serializing_if = "is_zero")]
     pub dropping_alerts_interval: u32,
+    /// `KubeArmorPolicy`, ...; empty for what no policy decided.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub policy_kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub policy_namespace: String,
+    /// Where in the policy the rule stands: `spec.file.matchPaths[2]`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rule_path: String,
+    /// Alerts of the same rule and workload that were throttled since the last one that was told.
+    #[serde(skip_serializing_if = "is_none")]
+    pub suppressed_alerts: u64,
 }
 
 /// The controller that a pod belongs to.
@@ -117,6 +131,11 @@ pub struct ExecEvent {
     #[serde(rename = "execID")]
     pub id: String,
     pub executable_name: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -20,7 +20,7 @@ pub use attribution::{
 };
 pub use event::{Alert, ExecEvent, Log, Owner};
 pub use program::Program;
-pub use reporter::{Delivery, Memory, Reporter, Settings, Sink};
+pub use reporter::{Delivery, Memory, Reporter, Settings, Sink, Suppressed};
 pub use throttle::Limit;
 
 /// `KubeArmorVersion` of alerts.

@@ -13,13 +13,14 @@ use crate::{
 impl Attributor {
     /// A program that has started.
     pub(crate) fn start_log(
-        &self,
+        &mut self,
         record: &Record,
         subject: Subject<'_>,
         caller: &Program,
         program: &Program,
     ) -> Log {
         let mut log = self.log(record, subject);
+        log.ancestors = self.ancestors(record);
         log.source.clone_from(&caller.path);
         log.parent_process_name.clone_from(&caller.path);
         log.process_name.clone_from(&program.path);
@@ -31,6 +32,7 @@ impl Attributor {
     /// What else was seen. Of a connection there are two: that of the call, and that of the protocol.
     pub(crate) fn logs(&mut self, record: &Record, subject: Subject<'_>) -> Vec<Log> {
         let mut log = self.log(record, subject);
+        log.ancestors = self.ancestors(record);
         let actor = self.actor(record);
         log.source = actor.command_line();
         log.process_name.clone_from(&actor.path);
@@ -99,6 +101,7 @@ fn resource(record: &Record) -> String {
         | Operation::SocketBind
         | Operation::SocketListen
         | Operation::SocketAccept => Socket::of(record).end(&record.path),
+        Operation::DnsQuery => Socket::of(record).server(),
         _ => shown_path(record),
     }
 }

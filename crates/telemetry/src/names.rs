@@ -111,6 +111,9 @@ pub(crate) fn call(record: &Record) -> String {
     if let (O::Capable, Some(hook)) = (record.operation, hook(record.operation)) {
         return format!("lsm={hook} {}", capability(record.detail[0]));
     }
+    if record.operation == O::DnsQuery {
+        return question(record);
+    }
     let number = record.syscall.and_then(|number| u16::try_from(number).ok());
     let native = syscall::Architecture::native();
     let known = number.zip(native).and_then(|(number, native)| syscall::name(number, native));
@@ -137,9 +140,31 @@ pub(crate) fn call(record: &Record) -> String {
     [Some(call), descriptor, flags].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
+/// A question to a name server, in the words that clients know it by.
+fn question(record: &Record) -> String {
+    let name = String::from_utf8_lossy(&record.path).to_lowercase();
+    let to = Socket::of(record).ip().map(|ip| ip.to_string()).unwrap_or_default();
+    let kind = match record.detail[1] {
+        1 => "A".to_owned(),
+        2 => "NS".to_owned(),
+        5 => "CNAME".to_owned(),
+        6 => "SOA".to_owned(),
+        12 => "PTR".to_owned(),
+        15 => "MX".to_owned(),
+        16 => "TXT".to_owned(),
+        28 => "AAAA".to_owned(),
+        33 => "SRV".to_owned(),
+        65 => "HTTPS".to_owned(),
+        255 => "ANY".to_owned(),
+        // RFC 3597
+        other => format!("TYPE{other}"),
+    };
+    format!("kfunc=UDP_SENDSKB domain={name} daddr={to} qtype={kind}")
+}
+
 /// The `Result` field: the C library's text for a negative errno.
 pub(crate) fn result(result: i32) -> String {
-    match -result {
+    match result.saturating_neg() {
         i32::MIN..=0 => "Passed".into(),
         libc::EPERM => "Operation not permitted".into(),
         libc::EACCES => "Permission denied".into(),
@@ -262,6 +287,11 @@ impl Socket {
             }
             None => format!("sa_family={}", family(self.family)),
         }
+    }
+
+    /// Whom a question went to, as clients know it: without the address, which is in the data.
+    pub(crate) fn server(&self) -> String {
+        format!("sa_family={} sin_port={}", family(self.family), self.port)
     }
 
     /// Data and resource by which clients know a TCP connection that was made or accepted.

@@ -27,8 +27,17 @@ impl Program {
 
 /// The most recently used programs by exec id. An id is never used for a second program.
 pub(crate) struct ProgramTable {
-    programs: LruCache<u64, Arc<Program>>,
+    programs: LruCache<u64, Run>,
 }
+
+struct Run {
+    program: Arc<Program>,
+    /// The run that started this one; 0 where nobody saw that.
+    starter: u64,
+}
+
+/// How far back descent is told.
+const GENERATIONS: usize = 8;
 
 impl ProgramTable {
     pub(crate) fn new(capacity: NonZeroUsize) -> Self {
@@ -39,10 +48,23 @@ impl ProgramTable {
         self.programs.len()
     }
 
-    pub(crate) fn insert(&mut self, exec: u64, program: Arc<Program>) {
+    pub(crate) fn insert(&mut self, exec: u64, program: Arc<Program>, starter: u64) {
         if exec != 0 {
-            self.programs.put(exec, program);
+            self.programs.put(exec, Run { program, starter });
         }
+    }
+
+    /// The executables of the run and of those it descends from, as far as they are known, the nearest first.
+    pub(crate) fn descent(&mut self, exec: u64) -> Vec<String> {
+        let mut paths = Vec::new();
+        let mut next = exec;
+        while paths.len() < GENERATIONS
+            && let Some(run) = self.programs.get(&next)
+        {
+            paths.push(run.program.path.clone());
+            next = run.starter;
+        }
+        paths
     }
 
     /// What stands in the table, else what `look` finds. A find is kept: the process was alive, and had it become
@@ -53,10 +75,10 @@ impl ProgramTable {
         look: impl FnOnce() -> Option<Program>,
     ) -> Option<Arc<Program>> {
         if let Some(known) = self.programs.get(&exec) {
-            return Some(Arc::clone(known));
+            return Some(Arc::clone(&known.program));
         }
         let found = Arc::new(look()?);
-        self.insert(exec, Arc::clone(&found));
+        self.insert(exec, Arc::clone(&found), 0);
         Some(found)
     }
 }
@@ -74,10 +96,10 @@ mod tests {
     #[test]
     fn the_least_used_program_is_forgotten_first() {
         let mut table = ProgramTable::new(NonZeroUsize::new(2).unwrap());
-        table.insert(1, Arc::new(program("/one")));
-        table.insert(2, Arc::new(program("/two")));
+        table.insert(1, Arc::new(program("/one")), 0);
+        table.insert(2, Arc::new(program("/two")), 0);
         assert!(table.get_or_look(1, || None).is_some());
-        table.insert(3, Arc::new(program("/three")));
+        table.insert(3, Arc::new(program("/three")), 0);
         assert!(table.get_or_look(2, || None).is_none());
         assert!(table.get_or_look(1, || None).is_some());
     }
@@ -89,6 +111,19 @@ mod tests {
         assert_eq!(table.get_or_look(7, || None).unwrap().command_line(), "/seven -v");
         assert!(table.get_or_look(0, || Some(program("/zero"))).is_some());
         assert!(table.get_or_look(0, || None).is_none());
+    }
+
+    #[test]
+    fn descent_ends_where_nobody_looked() {
+        let mut table = ProgramTable::new(NonZeroUsize::new(32).unwrap());
+        table.insert(7, Arc::new(program("/shell")), 3);
+        table.insert(8, Arc::new(program("/tool")), 7);
+        assert_eq!(table.descent(8), ["/tool", "/shell"]);
+        assert!(table.descent(3).is_empty());
+        for exec in 10..30 {
+            table.insert(exec, Arc::new(program(&exec.to_string())), exec - 1);
+        }
+        assert_eq!(table.descent(29).len(), GENERATIONS);
     }
 
     /// What happens to processes: each program run has an id of its own, which its forks share.
@@ -123,7 +158,7 @@ mod tests {
                     Step::Exec { process, heard } => {
                         running[process] = next;
                         if heard {
-                            table.insert(next, Arc::new(program(&path(next))));
+                            table.insert(next, Arc::new(program(&path(next))), 0);
                             used.push(next);
                         }
                         next += 1;

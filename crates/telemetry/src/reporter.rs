@@ -32,6 +32,15 @@ pub enum Delivery {
     Incomplete,
 }
 
+/// Alerts that were throttled, of one rule in one workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    pub account: AccountKey,
+    /// Where in the policy the rule stands; of a posture, the class.
+    pub rule: String,
+    pub count: u64,
+}
+
 /// What may change while the agent runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -100,12 +109,15 @@ impl Reporter {
         }
     }
 
-    fn alert(&mut self, alert: Alert, stream: Stream, now: u64, sink: &mut dyn Sink) {
+    fn alert(&mut self, mut alert: Alert, stream: Stream, now: u64, sink: &mut dyn Sink) {
         let fate = match self.throttle.admit(self.settings.limit, &stream, now) {
-            Verdict::Deliver => match sink.alert(alert) {
-                Delivery::Complete => Fate::Delivered,
-                Delivery::Incomplete => Fate::Lost,
-            },
+            Verdict::Deliver(suppressed) => {
+                alert.suppressed_alerts = suppressed;
+                match sink.alert(alert) {
+                    Delivery::Complete => Fate::Delivered,
+                    Delivery::Incomplete => Fate::Lost,
+                }
+            }
             Verdict::Announce => {
                 // Of the threshold event itself there is no account: it is no policy's.
                 let _ = sink.alert(self.attributor.threshold(&alert, self.settings.limit));
@@ -141,10 +153,16 @@ impl Reporter {
         }
     }
 
-    /// Forgets an ended workload; its counts go on under the empty workload name.
-    pub fn forget(&mut self, workload: &str) {
-        self.throttle.forget(workload);
+    /// Forgets an ended workload; its counts go on under the empty workload name. Returns what it has left untold.
+    pub fn forget(&mut self, workload: &str) -> Vec<Suppressed> {
         self.accounts.close(workload);
+        suppressed(self.throttle.forget(workload))
+    }
+
+    /// Alerts that were throttled and that no later alert has told of. `now` in nanoseconds of the monotonic clock. Each
+    /// is returned once; to be asked every second or so.
+    pub fn untold(&mut self, now: u64) -> Vec<Suppressed> {
+        suppressed(self.throttle.untold(now))
     }
 
     pub fn memory(&self) -> Memory {
@@ -158,6 +176,13 @@ impl Reporter {
     pub fn accounts(&self) -> Vec<Account> {
         self.accounts.lines()
     }
+}
+
+fn suppressed(streams: Vec<(Stream, u64)>) -> Vec<Suppressed> {
+    streams
+        .into_iter()
+        .map(|(stream, count)| Suppressed { account: stream.account, rule: stream.place, count })
+        .collect()
 }
 
 /// The account of what no policy speaks of.

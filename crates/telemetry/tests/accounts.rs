@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 use telemetry::{
     Alert, Delivery, Limit, Log, Node, Occurrence, Program, Reporter, Settings, Sink, Subject,
-    System,
+    Suppressed, System,
 };
 use wire::{Operation, RULE_POSTURE, Record, RecordKind};
 
@@ -36,6 +36,8 @@ struct Leaky {
     seen: u64,
     thresholds: u64,
     complete: u64,
+    /// Throttled alerts that later ones have told of.
+    suppressed: u64,
 }
 
 impl Sink for Leaky {
@@ -45,6 +47,7 @@ impl Sink for Leaky {
             return Delivery::Complete;
         }
         self.seen += 1;
+        self.suppressed += alert.suppressed_alerts;
         if self.seen.is_multiple_of(self.every) {
             return Delivery::Incomplete;
         }
@@ -124,8 +127,9 @@ proptest! {
     ) {
         let workloads: [Arc<str>; 3] = ["a".into(), "b".into(), "host".into()];
         let mut reporter = reporter(Limit { on, per_second, silence_seconds });
-        let mut sink = Leaky { every, seen: 0, thresholds: 0, complete: 0 };
-        let (mut now, mut generated, mut lost_in_kernel) = (0, 0, 0);
+        let mut sink = Leaky { every, seen: 0, thresholds: 0, complete: 0, suppressed: 0 };
+        let (mut now, mut generated, mut lost_in_kernel, mut told) = (0, 0, 0, 0);
+        let count = |all: Vec<Suppressed>| all.iter().map(|one| one.count).sum::<u64>();
         for step in steps {
             match step {
                 Step::Alert { workload, operation, denied, pause } => {
@@ -141,9 +145,13 @@ proptest! {
                     lost_in_kernel += count;
                     reporter.lost(&workloads[usize::from(workload)], count);
                 }
-                Step::Forget { workload } => reporter.forget(&workloads[usize::from(workload)]),
+                Step::Forget { workload } => {
+                    told += count(reporter.forget(&workloads[usize::from(workload)]));
+                }
             }
+            told += count(reporter.untold(now));
         }
+        told += count(reporter.untold(u64::MAX));
         let mut sum = HashMap::<_, u64>::new();
         for account in reporter.accounts() {
             let counts = account.counts;
@@ -151,10 +159,12 @@ proptest! {
             *sum.entry("generated").or_default() += counts.generated;
             *sum.entry("delivered").or_default() += counts.delivered;
             *sum.entry("lost").or_default() += counts.lost;
+            *sum.entry("throttled").or_default() += counts.throttled;
         }
         let of = |what| sum.get(what).copied().unwrap_or_default();
         prop_assert_eq!(of("generated"), generated);
         prop_assert_eq!(of("delivered"), sink.complete);
+        prop_assert_eq!(of("throttled"), sink.suppressed + told, "each is told of once");
         prop_assert_eq!(of("lost"), lost_in_kernel + sink.seen - sink.complete);
     }
 }
@@ -162,7 +172,7 @@ proptest! {
 #[test]
 fn beyond_the_limit_a_threshold_event_is_published_once() {
     let mut reporter = reporter(Limit { on: true, per_second: 3, silence_seconds: 300 });
-    let mut sink = Leaky { every: u64::MAX, seen: 0, thresholds: 0, complete: 0 };
+    let mut sink = Leaky { every: u64::MAX, seen: 0, thresholds: 0, complete: 0, suppressed: 0 };
     let workload: Arc<str> = "noisy".into();
     for now in 0..200 {
         let record = record(Operation::Open, -13, now);

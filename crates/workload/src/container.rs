@@ -15,13 +15,15 @@ const NAMESPACE_LABELS: [&str; 2] = ["io.kubernetes.pod.namespace", "kubearmor.i
 const POD_LABEL: &str = "io.kubernetes.pod.name";
 
 /// Label keys that runtimes and this product keep for themselves; users neither see nor select them.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 8] = [
     "kubearmor.io/",
     "io.kubernetes.",
     "io.containerd.",
     "containerd.io/",
     "io.cri-containerd.",
     "nerdctl/",
+    "com.docker/",
+    "io.podman.",
 ];
 
 /// A container whose first process exists; its program may not have been executed yet.
@@ -75,6 +77,13 @@ impl Container {
             cgroup,
             runtime_namespace,
             prepared_root,
+        }
+    }
+
+    /// Takes the runtime's own name for it where no label names it.
+    pub(crate) fn called(&mut self, name: &str) {
+        if self.name == self.id && !name.is_empty() {
+            name.clone_into(&mut self.name);
         }
     }
 
@@ -200,6 +209,18 @@ mod tests {
         let labels: Vec<_> = known.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(labels, ["app=web", "tier=front"]);
         assert!(!known.is_same_life(&Container { pid: 8, ..known.clone() }));
+    }
+
+    #[test]
+    fn docker_names_what_containerd_has_told_of_already() {
+        let moby = container(&[("com.docker/engine.bundle.path", "/run/x")]);
+        let mut known = Container { image: String::new(), ..moby };
+        let mut dockers = container(&[("app", "web")]);
+        dockers.called("shop");
+        assert!(known.is_same_life(&dockers));
+        known.complete(&dockers);
+        assert_eq!((known.name.as_str(), known.image.as_str()), ("shop", "img"));
+        assert_eq!(known.labels.into_iter().collect::<Vec<_>>(), [("app".into(), "web".into())]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cgroup::{self, CgroupError},
     container::Container,
+    containerd, podman,
+    runtime::RuntimeError,
 };
 
 /// Longer than the id of any runtime.
@@ -58,6 +60,10 @@ pub struct Newcomer {
     pub runtime_namespace: String,
     /// Containerd's container that stands for its pod.
     pub pod_id: Option<String>,
+    /// The storage of the Podman that starts it.
+    pub podman_storage: Option<PathBuf>,
+    /// The runtime's own name for it; empty where labels name it.
+    pub name: String,
     /// Whoever told of it knows its labels and those of its pod.
     #[serde(skip)]
     pub labels_known: bool,
@@ -114,6 +120,23 @@ impl Newcomer {
         Ok(self.placed_in(cgroup))
     }
 
+    /// Adds what the runtime that starts it keeps of it: Podman's database, or the first of these sockets of containerd at
+    /// which it is known. Fails if the runtime should know it and does not answer.
+    pub async fn complete(&mut self, containerd: &[PathBuf]) -> Result<(), RuntimeError> {
+        if let Some(storage) = self.podman_storage.clone() {
+            return podman::complete(&storage, self).await;
+        }
+        let mut failed = None;
+        for socket in containerd {
+            match containerd::complete(socket, self).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
     pub(crate) fn cgroup(&self) -> Result<PathBuf, NewcomerError> {
         self.check()?;
         let cgroup = cgroup::directory(self.pid, self.cgroups_path.as_deref());
@@ -146,8 +169,9 @@ impl Newcomer {
     }
 
     pub(crate) fn placed_in(self, cgroup: PathBuf) -> Container {
-        let Self { id, pid, labels, image, prepared_root, runtime_namespace, .. } = self;
-        let container = Container::new(id, image, labels, runtime_namespace, pid, cgroup);
+        let Self { id, pid, labels, image, prepared_root, runtime_namespace, name, .. } = self;
+        let mut container = Container::new(id, image, labels, runtime_namespace, pid, cgroup);
+        container.called(&name);
         Container { prepared_root, ..container }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::newcomer::Newcomer;
+use crate::{newcomer::Newcomer, podman};
 
 /// The state of a container, as the runtime specification defines it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -86,6 +86,7 @@ impl State {
             prepared_root: text.root.map(|root| self.bundle.join(root.path)),
             cgroups_path: text.linux.cgroups_path,
             runtime_namespace: containerd_namespace(&self.bundle),
+            podman_storage: podman_storage(&self.bundle),
             id: self.id,
             pid: self.pid,
             ..Newcomer::default()
@@ -105,6 +106,15 @@ fn containerd_namespace(bundle: &Path) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Podman keeps bundles in `STORAGE/DRIVER-containers/ID/userdata`, and so does CRI-O, which has no such database there.
+fn podman_storage(bundle: &Path) -> Option<PathBuf> {
+    let containers = bundle.parent()?.parent()?;
+    let is_podmans = bundle.file_name()? == "userdata"
+        && containers.file_name()?.to_str()?.ends_with("-containers");
+    let storage = is_podmans.then(|| containers.parent()).flatten()?;
+    podman::database(storage).exists().then(|| storage.to_owned())
 }
 
 #[cfg(test)]

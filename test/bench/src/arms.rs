@@ -51,7 +51,8 @@ pub(crate) fn measure_all() -> Result<Report> {
         Err(error) => report.left_out.push((Arm::AppArmor, format!("{error:#}"))),
     }
 
-    let (mut enforcer, _events) = BpfEnforcer::start(&Options { bpffs: None, pin: false })?;
+    let (mut enforcer, rings) = BpfEnforcer::start(&Options { bpffs: None, pin: false })?;
+    let _events = rings.read()?;
     ensure!(enforcer.loaded().missing.is_empty(), "missing: {:?}", enforcer.loaded().missing);
     let tree = Tree::make(2, host)?;
     report.add(Arm::Unlabelled, measure(&tree, "measure", command(), |_| Ok(None))?)?;
@@ -132,6 +133,7 @@ fn contained<T: DeserializeOwned>(
         let Some(count) = treatment.rules else { return Ok(None) };
         let rules = rules::rule_set(count, &tree.neighbour())?;
         let not_expressed = enforcer.apply(&container.workload, &rules)?;
+        enforcer.settle()?;
         ensure!(not_expressed.is_empty(), "not expressed: {:?}", not_expressed[0]);
         Ok(Some(tree.neighbour()))
     });

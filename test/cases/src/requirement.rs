@@ -13,6 +13,10 @@ pub enum Requirement {
     Presets,
     /// The host is governed too.
     Host,
+    /// Docker, with the image `testbed/alpine`.
+    Docker,
+    /// Podman, with the same.
+    Podman,
     Kernel(Version),
 }
 
@@ -46,6 +50,8 @@ impl Requirement {
             | Self::Syscalls
             | Self::Presets
             | Self::Host
+            | Self::Docker
+            | Self::Podman
             | Self::Kernel(_) => None,
         }
     }
@@ -61,6 +67,8 @@ impl TryFrom<String> for Requirement {
             "syscalls" => Ok(Self::Syscalls),
             "presets" => Ok(Self::Presets),
             "host" => Ok(Self::Host),
+            "docker" => Ok(Self::Docker),
+            "podman" => Ok(Self::Podman),
             other => other
                 .strip_prefix("kernel>=")
                 .and_then(Version::parse)

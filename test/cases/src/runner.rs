@@ -3,6 +3,7 @@
 mod agent;
 mod case_run;
 mod container;
+mod engines;
 mod events;
 mod name_server;
 mod options;
@@ -21,6 +22,7 @@ pub use options::Options;
 use crate::{format::Case, pending::Pending, requirement::Version};
 use agent::Agent;
 use case_run::CaseRun;
+use engines::Engines;
 use report::{Report, Verdict};
 use rootfs::Images;
 use watchdog::Watchdog;
@@ -41,6 +43,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         options,
         agent: Agent::new(options.enforcer, &options.bpf_fs),
         images: Images::default(),
+        engines: Engines::default(),
         lives: 0,
     };
     let mut report = Report::default();
@@ -68,6 +71,7 @@ struct Runner<'a> {
     options: &'a Options,
     agent: Agent,
     images: Images,
+    engines: Engines,
     /// How many containers there have been: each gets an id of its own.
     lives: u32,
 }
@@ -75,8 +79,9 @@ struct Runner<'a> {
 impl Runner<'_> {
     /// Runs one case from a clean state to a clean state.
     fn run(&mut self, case: &Case) -> Verdict {
-        let Self { options, agent, images, lives } = self;
-        let verdict = match CaseRun::prepare(case, agent, images, lives) {
+        let Self { options, agent, images, engines, lives } = self;
+        let ready = engines.make_ready(case, images, &agent.hooks());
+        let verdict = match ready.and_then(|()| CaseRun::prepare(case, agent, images, lives)) {
             Ok(mut run) => {
                 let verdict = run.perform();
                 if let Verdict::Failed(_) = verdict {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use guest::{FILES, HOST_NAME, MODULES, OUT, PLAN, Plan, disk};
+use guest::{FILES, HOST_NAME, LEGACY_GROUPS, MODULES, OUT, PLAN, Plan, disk};
 use rustix::mount::{MountFlags, mount, mount_move, mount_remount};
 
 use crate::{disks, process};
@@ -84,12 +84,26 @@ fn mount_the_rest() -> Result<()> {
         ("tmpfs", "/tmp", "mode=1777"),
         ("securityfs", "/sys/kernel/security", ""),
         ("bpf", "/sys/fs/bpf", ""),
-        ("cgroup2", "/sys/fs/cgroup", ""),
         ("tracefs", "/sys/kernel/tracing", ""),
     ] {
         mount_new(kind, at, options)?;
     }
-    Ok(())
+    mount_control_groups()
+}
+
+/// Version 2, unless the kernel's command line asks for version 1 as it was before: a hierarchy each for what every
+/// kernel still offers there.
+fn mount_control_groups() -> Result<()> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let line = fs::read_to_string("/proc/cmdline")?;
+    if !line.split_whitespace().any(|word| word == LEGACY_GROUPS) {
+        return mount_new("cgroup2", ROOT, "");
+    }
+    mount_new("tmpfs", ROOT, "mode=755")?;
+    for controllers in ["cpu,cpuacct", "devices", "freezer", "pids"] {
+        mount_new("cgroup", &format!("{ROOT}/{controllers}"), controllers)?;
+    }
+    mount_new("cgroup", &format!("{ROOT}/systemd"), "none,name=systemd")
 }
 
 fn mount_new(kind: &str, at: &str, options: &str) -> Result<()> {

@@ -37,6 +37,8 @@ pub fn image_name(rootfs: &str) -> String {
     format!("testbed/{rootfs}:latest")
 }
 
+/// On the kernel's command line: control groups are those of version 1.
+pub const LEGACY_GROUPS: &str = "testbed.cgroups=1";
 /// The first line of the guest's first process on the console.
 pub const STARTED: &str = "guest: started";
 /// What the machine calls itself.

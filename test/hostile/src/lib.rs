@@ -4,6 +4,7 @@
 //! bytes are. `fuzz/` calls them with an instrumented fuzzer, the tests here with mutations of seeds.
 
 pub mod mutation;
+mod told;
 
 use compile::{Detail, compile, path_classes};
 use lint::{Options, Source, lint};
@@ -41,9 +42,30 @@ pub fn event(bytes: &[u8]) {
     }
 }
 
-/// What the kernel's ring holds.
+/// What the kernel's ring holds, to what is told of it.
 pub fn record(bytes: &[u8]) {
-    let _ = wire::Record::decode(bytes);
+    if let Ok(record) = wire::Record::decode(bytes) {
+        told::tell(&record);
+    }
+}
+
+/// What containerd answers, and the events that it sends.
+pub fn containerd(bytes: &[u8]) {
+    workload::read_hostile_containerd(bytes);
+}
+
+/// What a hook says to the agent.
+pub fn hook_request(bytes: &[u8]) {
+    workload::hook::read_hostile(bytes);
+}
+
+/// What a process shows of itself in `/proc`, its name for one.
+pub fn process(bytes: &[u8]) {
+    let parent = workload::read_hostile_process(bytes);
+    assert!(
+        parent.is_none_or(|parent| parent == 1),
+        "the name has told another parent: {parent:?}"
+    );
 }
 
 /// What a runtime sends over the socket of its node resource interface.

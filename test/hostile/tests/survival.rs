@@ -14,9 +14,9 @@ use std::{
 };
 
 use hostile::{
-    event, hook_state, linted_text,
+    containerd, event, hook_request, hook_state, linted_text,
     mutation::{Random, mutate},
-    nri, policy_text, record,
+    nri, policy_text, process, record,
 };
 
 /// Far above what any input here takes, so that a busy machine fails no test; what it catches never ends.
@@ -152,6 +152,36 @@ fn mutated_states_and_specifications() {
         br#"{"root":{"path":"r"},"linux":{"cgroupsPath":"/c"},"annotations":{"a":"b"}}"#;
     mutations(20_000, &[state.to_vec(), specification.to_vec()], hook_state);
     bounded("depth", || hook_state("[".repeat(1 << 20).as_bytes()));
+}
+
+#[test]
+fn mutated_requests_of_a_hook() {
+    let _turn = TURN.lock();
+    let starting = br#"{"starting":{"id":"a","pid":7,"labels":{"app":"web"},"cgroupsPath":"/c"}}"#;
+    let others = [&br#"{"ended":"a"}"#[..], br#"{"refused":"why"}"#].map(<[u8]>::to_vec);
+    mutations(20_000, &[&[starting.to_vec()][..], &others].concat(), hook_request);
+    bounded("depth", || hook_request(r#"{"starting":"#.repeat(1 << 16).as_bytes()));
+}
+
+#[test]
+fn mutated_answers_of_containerd() {
+    let _turn = TURN.lock();
+    // An event with a topic and a task's beginning, a container with a label, a specification.
+    let envelope = b"\x12\x02ns\x1a\x0d/tasks/create\x22\x09\x12\x07\x0a\x03abc\x30\x07";
+    let container = b"\x0a\x12\x0a\x03abc\x12\x08\x0a\x03app\x12\x01w\x1a\x01i";
+    let specification = br#"{"linux":{"cgroupsPath":"/c"}}"#;
+    let seeds = [&envelope[..], container, specification].map(<[u8]>::to_vec);
+    mutations(100_000, &seeds, containerd);
+}
+
+#[test]
+fn mutated_processes() {
+    let _turn = TURN.lock();
+    let mut seeds: Vec<_> =
+        ["status", "cgroup"].map(|name| fs::read(format!("/proc/self/{name}")).unwrap()).into();
+    seeds.extend([&b"a) S 9 ("[..], b"a\n) R 9"].map(<[u8]>::to_vec));
+    mutations(50_000, &seeds, process);
+    assert_eq!(workload::read_hostile_process(b"a) S 9 ("), Some(1));
 }
 
 fn policy_with(spec: &str) -> Vec<u8> {

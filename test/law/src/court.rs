@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use compile::layout::RULE_NONE;
-use enforce::{Enforcer as _, Event, Events, Placement, WorkloadKey, bpf::BpfEnforcer};
+use enforce::{Enforcer as _, Event, Events, News, Placement, WorkloadKey, bpf::BpfEnforcer};
 use law::{Deed, Request};
 use policy::{Action, Kind, PathObject, Place};
 use ruleset::{Class, DecidedBy, Object, Origin, PathSet, Rule, RuleSet, Tier};
@@ -54,8 +54,9 @@ impl Court {
     pub(crate) fn open(program: &Path) -> Result<Self> {
         let world = World::make(program)?;
         fs::write(PING_GROUPS, "0 2147483647").context(PING_GROUPS)?;
-        let (mut enforcer, events) =
+        let (mut enforcer, rings) =
             BpfEnforcer::start(&sensor::Options { bpffs: None, pin: false })?;
+        let events = rings.read()?;
         let (defendant, cgroup) = container(&mut enforcer, "law")?;
         let subjects = SUBJECTS
             .iter()
@@ -69,6 +70,7 @@ impl Court {
         let (closer, cgroup) = container(&mut enforcer, "law-closer")?;
         let clerk = Subject::start(program, &cgroup, SUBJECTS[0], false)?;
         enforcer.apply(&closer, &Arc::new(watched_mark()))?;
+        enforcer.settle()?;
         Ok(Self { enforcer, events, defendant, subjects, closer, clerk, world })
     }
 
@@ -85,6 +87,7 @@ impl Court {
             Err(error) => bail!("{error}"),
         };
         self.enforcer.apply(&self.defendant, set)?;
+        self.enforcer.settle()?;
         let mut wrong = Vec::new();
         let mut expected = Vec::new();
         for attempt in attempts {
@@ -134,7 +137,8 @@ impl Court {
         ensure!(errno == 0, "the mark cannot be opened: errno {errno}");
         let mut alerts = Vec::new();
         loop {
-            let event = self.events.recv_timeout(PATIENCE).context("the round's last alert")?;
+            let news = self.events.recv_timeout(PATIENCE).context("the round's last alert")?;
+            let News::Event(event) = news else { continue };
             if event.record.kind != RecordKind::Alert {
                 continue;
             }

@@ -8,14 +8,26 @@ struct text {
 	__u64 size;
 };
 
+/* Eight bytes of `left`, NUL behind them. */
+static __u64 eight_at(const void *bytes, __u64 left)
+{
+	__u64 eight = 0;
+
+	memcpy(&eight, bytes, left < 8 ? left : 8);
+	return eight;
+}
+
 struct matcher_request;
 struct plan_query;
 static int arguments_in(const struct plan_query *query, __u32 set);
 
 #define IMAGE_BASE const __u32 *
-#define IMAGE_WORD(base, index) ((base)[index])
+#define IMAGE_WORD(base, index) ((base)[(index) & ROW_PLACE])
 #define IMAGE_MAP(base) ((base)[IMAGE_AT_BYTECLASS] * 4)
 #define IMAGE_CLASS(base, map, byte) (((const __u8 *)(base))[(map) + (byte)])
+#define IMAGE_EIGHT(base, index) eight_at((base) + ((index) & ROW_PLACE), 8)
+#define MATCH_TEXT const __u8 *
+#define MATCH_LETTERS(text, at, len) eight_at((text) + (at), (len) - (at))
 #define PLAN_CONTEXT const struct matcher_request *
 #define PLAN_ARGUMENTS_IN(query, set) arguments_in(query, set)
 #include "question.h"
@@ -41,32 +53,51 @@ struct matcher_answer {
 	__u32 audit_rule;
 };
 
-static __u32 row_of(const __u32 *image, __u32 row, const struct text *text)
+/* The row behind a text that is no path. */
+static __u32 row_of_text(const __u32 *image, __u32 row, const __u8 *bytes, __u64 size)
 {
 	__u32 map = IMAGE_MAP(image);
 	__u64 at = 0;
 
-	for (; at < text->size; at += 8) {
-		__u64 left = text->size - at;
-		__u64 word = 0;
+	for (; at < size; at += 8)
+		MATCH_EIGHT(image, map, row, eight_at(bytes + at, size - at));
+	return row;
+}
 
-		memcpy(&word, text->bytes + at, left < 8 ? left : 8);
-		MATCH_EIGHT(image, map, row, word);
+static __u32 row_of(const __u32 *image, const struct text *path)
+{
+	__u32 row = IMAGE_WORD(image, IMAGE_AT_START);
+	const __u8 *end = path->bytes + path->size;
+	const __u8 *at = path->bytes;
+
+	while (at < end) {
+		const __u8 *name = at;
+
+		if (*at == '/') {
+			row = match_slash(image, row);
+			at++;
+			continue;
+		}
+		while (at < end && *at != '/' && at - name < NAME_PIECE)
+			at++;
+		if (row & ROW_TABLE) {
+			row = match_piece(image, row, name, at - name);
+			if (!(row & ROW_INSIDE))
+				continue;
+		}
+		row = row_of_text(image, row, name, at - name);
 	}
 	return row;
 }
 
-static __u32 class_of(const __u32 *image, __u32 row, const struct text *text)
+static __u32 class_of(const __u32 *image, const struct text *path)
 {
-	return match_class(image, row_of(image, row, text));
+	return match_class(image, row_of(image, path));
 }
 
 __u32 matcher_move(const __u32 *image, const struct text *from, const struct text *to, __u32 directory)
 {
-	__u32 start = IMAGE_WORD(image, IMAGE_AT_START);
-
-	return match_move(image, IMAGE_MAP(image), row_of(image, start, from), row_of(image, start, to),
-			  directory);
+	return match_move(image, row_of(image, from), row_of(image, to), directory);
 }
 
 static int arguments_in(const struct plan_query *query, __u32 set)
@@ -76,7 +107,9 @@ static int arguments_in(const struct plan_query *query, __u32 set)
 	__u64 at;
 
 	for (at = 0; at < query->context->argument_count; at++) {
-		__u32 class = class_of(query->base, start, &query->context->arguments[at]);
+		const struct text *argument = &query->context->arguments[at];
+		__u32 row = row_of_text(query->base, start, argument->bytes, argument->size);
+		__u32 class = match_class(query->base, row);
 		__u32 bits = IMAGE_WORD(query->base, bitmap + class / 32);
 
 		if (!class || !(bits >> (class % 32) & 1))
@@ -110,15 +143,14 @@ static void decide(struct plan_query *query, const struct matcher_request *reque
 void matcher_decide(const __u32 *image, const struct matcher_request *request,
 		    struct matcher_answer *answer)
 {
-	__u32 start = IMAGE_WORD(image, IMAGE_AT_START);
 	__u32 object = request->object;
 	__u32 source = 0;
 	struct plan_query query = { .base = image, .context = request };
 
 	if (request->has_path)
-		object = class_of(image, start, &request->path);
+		object = class_of(image, &request->path);
 	if (request->has_subject)
-		source = match_source(image, class_of(image, start, &request->subject));
+		source = match_source(image, class_of(image, &request->subject));
 	if (request->table == IMAGE_AT_SYSCALL_PATH)
 		query.plan = match_syscall_path(image, request->object, object, source);
 	else
@@ -137,8 +169,7 @@ __u32 matcher_messages(const __u32 *image, const struct matcher_request *request
 	__u64 at;
 
 	if (request->has_subject)
-		source = match_source(image, class_of(image, IMAGE_WORD(image, IMAGE_AT_START),
-						      &request->subject));
+		source = match_source(image, class_of(image, &request->subject));
 	question_begin(image, &question);
 	for (at = 0; at < request->path.size && count < room; at++) {
 		struct plan_query query = { .base = image, .context = request };

@@ -5,8 +5,8 @@ use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 
 use crate::usage::{DESCRIPTORS, DYING, MAPS, MEMORY, SLAB, THREADS, Usage};
 
-/// Starts that fill what the agent remembers of the past: 16,384 programs, two of each container.
-pub(crate) const FULL_MEMORY: usize = 8_192;
+/// Starts that fill what the agent remembers of the past: 16,384 slots, one of each container.
+pub(crate) const FULL_MEMORY: usize = 16_384;
 
 /// Looks that a middle is taken of.
 const MIDDLE_OF: usize = 5;
@@ -32,7 +32,9 @@ fn bound(what: &str) -> Bound {
         SLAB | DYING => Bound::Shown,
         // Images that are given back wait for company: 256 of some hundred words each.
         "words of images" => Bound::AtMost(1 << 18),
-        "remembered slots and images" | "remembered programs" => Bound::AtMost(16_384),
+        // Slots and images, as many as there are slots of each, and those in use.
+        "remembered slots and images" => Bound::AtMost(2 * 16_384 + 1024),
+        "remembered programs" => Bound::AtMost(16_384),
         "containers that may come again" => Bound::AtMost(1024),
         "remembered containers" => Bound::AtMost(2 * 1024),
         // A few lines for each container that is remembered.
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn a_full_memory_does_not_grow() {
         assert_eq!(remembered(100, 200), 400);
-        assert_eq!(remembered(FULL_MEMORY, 10_000), 0);
+        assert_eq!(remembered(FULL_MEMORY, 20_000), 0);
     }
 
     #[test]

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_warm_up_leaves_enough_to_compare() {
-        assert_eq!(warm_up(10_000), FULL_MEMORY);
+        assert_eq!(warm_up(20_000), FULL_MEMORY);
+        assert_eq!(warm_up(10_000), 5_000);
         assert_eq!(warm_up(200), 100);
     }
 

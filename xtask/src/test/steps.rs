@@ -53,6 +53,14 @@ const ATTACKS: [&str; 17] = [
 /// The beginnings of containers: nothing of them runs before its rules hold.
 const BEGINNINGS: [&str; 3] = ["blocked-entry-point", "container-restarted", "first-process-is"];
 
+/// Identity, places and sessions, which control groups tell.
+const ON_CONTROL_GROUPS_V1: [&str; 4] = [
+    "agent-of-its-own",
+    "first-program-behind-a-link",
+    "hook-is-the-only-source",
+    "preset-exec-sessions",
+];
+
 /// One step: a program that runs to its end.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -137,6 +145,18 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Sums,
         ),
         step(
+            "runtimes",
+            "containers of Docker, Podman and crun, Linux 6.12",
+            on_kernel(checkout, Some(&checkout.root().join("test/cases/runtimes")), "6.12", &[]),
+            Voice::Sums,
+        ),
+        step(
+            "control-groups-v1",
+            "some cases of the project where control groups are those of version 1, Linux 6.12",
+            on_control_groups_v1(checkout),
+            Voice::Sums,
+        ),
+        step(
             "cases",
             "behaviour cases, Linux 6.12",
             on_kernel(checkout, functional.as_deref(), "6.12", &[]),
@@ -205,6 +225,17 @@ fn on_kernel(checkout: &Checkout, cases: Option<&Path>, kernel: &str, filters: &
     arguments.extend(words(&format!("--kernel {kernel} --machines {}", machines())));
     arguments.extend(filters.iter().map(|filter| format!("--filter={filter}").into()));
     Work::Cargo(arguments)
+}
+
+fn on_control_groups_v1(checkout: &Checkout) -> Work {
+    let own = checkout.root().join("test/cases/own");
+    match on_kernel(checkout, Some(&own), "6.12", &ON_CONTROL_GROUPS_V1) {
+        Work::Cargo(mut arguments) => {
+            arguments.push(format!("--cmdline={}", guest::LEGACY_GROUPS).into());
+            Work::Cargo(arguments)
+        }
+        other => other,
+    }
 }
 
 /// As many virtual machines as have a processor each, up to where the disk is what they wait for.

@@ -20,7 +20,8 @@ const DEBIAN: &[&str] =
     &["curl", "iproute2", "iputils-ping", "mount", "netcat-openbsd", "procps", "python3", "wget"];
 
 /// What `host` has beyond `debian`.
-const HOST: &[&str] = &["containerd", "kmod", "runc", "strace"];
+const HOST: &[&str] =
+    &["containerd", "crun", "docker-cli", "docker.io", "kmod", "podman", "runc", "strace"];
 
 /// Where `split` has its programs.
 const SPLIT: &[(&str, &[&str])] = &[
@@ -88,7 +89,7 @@ pub(crate) fn make_debian(archive: &Archive, tree: &Path) -> Result<()> {
     bootstrap(archive, DEBIAN, tree)
 }
 
-/// Makes `host`: the programs of `debian` in the same places, and a container runtime.
+/// Makes `host`: the programs of `debian` in the same places, and the container runtimes.
 pub(crate) fn make_host(archive: &Archive, tree: &Path) -> Result<()> {
     bootstrap(archive, &[DEBIAN, HOST].concat(), tree)
 }

@@ -21,7 +21,7 @@ use tokio_stream::StreamExt;
 
 use self::{report::Report, tally::Tally};
 use super::{Outcome, context::Surroundings, set::PolicySet};
-use crate::command::Agent;
+use crate::{command::Agent, source::duration};
 
 pub(super) const EXIT_STATUS: &str = "The policies are judged as if they alone were in force.
 
@@ -136,30 +136,4 @@ async fn listen(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
         eprintln!("\r{} events", tally.events);
     }
     Ok(())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "s" | "" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => 0,
-    };
-    match digits.parse::<u32>() {
-        Ok(number) if number > 0 && unit > 0 => Ok(Duration::from_secs(u64::from(number) * unit)),
-        _ => Err("write a number with s, m or h, such as 30s".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn periods() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
-        assert!(duration("0s").is_err() && duration("1d").is_err() && duration("s").is_err());
-    }
 }

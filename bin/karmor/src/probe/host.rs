@@ -8,10 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::report::table;
+use crate::table::titled;
 
 /// The facts that decide.
-pub(super) struct Host {
+pub(crate) struct Host {
     os: String,
     kernel: String,
     /// Major and minor.
@@ -93,7 +93,7 @@ impl Host {
             ("Enforcement", enforcement),
         ];
         let rows = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value.to_owned()]);
-        table(out, "Host", &[], rows)
+        titled(out, "Host", &[], rows)
     }
 
     fn observable(&self) -> bool {

@@ -13,23 +13,57 @@ use anyhow::Context;
 use feed::client::ClientError;
 use serde_json::{Map, Value};
 
-use crate::command::{ProbeFormat, ProbeOptions};
+use crate::command::{Agent, ProbeFormat, ProbeOptions};
 
 /// Written by the agent at its start, for its own user only.
 const AGENT_DATA: &str = "/tmp/karmorProbeData.cfg";
 
-pub(crate) async fn run(options: &ProbeOptions) -> anyhow::Result<()> {
-    let client = match options.agent.connect().await {
-        Ok(client) => client,
-        Err(error) if is_not_running(&error) => {
-            eprintln!("no agent at {}: this is what the host offers", options.agent.address());
-            let host = host::Host::read();
-            return print(options.format, || host.json(), |out| host.text(out));
+/// What can be told.
+pub(crate) enum Told {
+    Agent(report::Report),
+    /// There is no agent.
+    Host(host::Host),
+}
+
+impl Told {
+    pub(crate) fn json(&self) -> Value {
+        match self {
+            Self::Agent(report) => report.json(),
+            Self::Host(host) => host.json(),
         }
-        Err(error) => return Err(error),
-    };
-    let probe = report::Report { agent: agent_data()?, answer: client.probe().await? };
-    print(options.format, || probe.json(), |out| probe.text(out))
+    }
+
+    pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Agent(report) => report.text(out),
+            Self::Host(host) => host.text(out),
+        }
+    }
+}
+
+pub(crate) async fn run(options: &ProbeOptions) -> anyhow::Result<()> {
+    let told = gather(&options.agent).await?;
+    let format = if options.json { ProbeFormat::Json } else { options.format };
+    match format {
+        ProbeFormat::Json => writeln!(io::stdout(), "{:#}", told.json())?,
+        ProbeFormat::Text => told.text(&mut AutoStream::auto(io::stdout()))?,
+        ProbeFormat::NoColor => told.text(&mut AutoStream::never(io::stdout()))?,
+    }
+    Ok(())
+}
+
+pub(crate) async fn gather(agent: &Agent) -> anyhow::Result<Told> {
+    match agent.connect().await {
+        Ok(client) => {
+            let answer = client.probe().await?;
+            Ok(Told::Agent(report::Report { agent: agent_data()?, answer }))
+        }
+        Err(error) if is_not_running(&error) => {
+            eprintln!("no agent at {}: this is what the host offers", agent.address());
+            Ok(Told::Host(host::Host::read()))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn is_not_running(error: &anyhow::Error) -> bool {
@@ -46,17 +80,4 @@ fn agent_data() -> anyhow::Result<Map<String, Value>> {
         }
     };
     serde_json::from_str(&text).with_context(|| format!("{AGENT_DATA} is not the agent's"))
-}
-
-fn print(
-    format: ProbeFormat,
-    json: impl FnOnce() -> Value,
-    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> anyhow::Result<()> {
-    match format {
-        ProbeFormat::Json => writeln!(io::stdout(), "{:#}", json())?,
-        ProbeFormat::Text => text(&mut AutoStream::auto(io::stdout()))?,
-        ProbeFormat::NoColor => text(&mut AutoStream::never(io::stdout()))?,
-    }
-    Ok(())
 }

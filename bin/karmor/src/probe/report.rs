@@ -2,14 +2,12 @@
 
 use std::io::{self, Write};
 
-use anstyle::Style;
-use comfy_table::{ContentArrangement, Table};
 use feed::{ProbeResponse, proto::policy::Policy};
 use serde_json::{Map, Value, json};
 
-const TITLE: Style = Style::new().bold();
+use crate::table::titled;
 
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Keys and values of the agent's own file.
     pub agent: Map<String, Value>,
     pub answer: ProbeResponse,
@@ -78,14 +76,14 @@ impl Report {
     pub(super) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         if !self.agent.is_empty() {
             let rows = self.agent.iter().map(|(key, value)| vec![key.clone(), plain(value)]);
-            table(out, "Host", &[], rows)?;
+            titled(out, "Host", &[], rows)?;
         }
         let hosts = self.answer.host_map.iter();
         let hosts = hosts.map(|(host, data)| vec![host.clone(), data.policy_list.join("\n")]);
-        table(out, "Host Policies", &["HOST NAME", "POLICY"], hosts)?;
+        titled(out, "Host Policies", &["HOST NAME", "POLICY"], hosts)?;
         let containers =
             self.containers().map(|(name, policies)| vec![name.to_owned(), policies.join("\n")]);
-        table(out, "Armored Up Containers", &["CONTAINER NAME", "POLICY"], containers)?;
+        titled(out, "Armored Up Containers", &["CONTAINER NAME", "POLICY"], containers)?;
         let policies = self.answer.policies.iter().map(|policy| {
             vec![
                 policy.kind.clone(),
@@ -95,7 +93,7 @@ impl Report {
                 policy.notes.join("\n"),
             ]
         });
-        table(out, "Policies", &["KIND", "NAMESPACE", "NAME", "STATE", "NOTES"], policies)
+        titled(out, "Policies", &["KIND", "NAMESPACE", "NAME", "STATE", "NOTES"], policies)
     }
 
     /// The protected containers and their policies.
@@ -125,24 +123,6 @@ fn plain(value: &Value) -> String {
             .join(", "),
         other => other.to_string(),
     }
-}
-
-/// A titled table; without rows there is nothing to say.
-pub(super) fn table(
-    out: &mut dyn Write,
-    title: &str,
-    header: &[&str],
-    rows: impl Iterator<Item = Vec<String>>,
-) -> io::Result<()> {
-    let mut table = Table::new();
-    table.set_content_arrangement(ContentArrangement::Dynamic).add_rows(rows);
-    if table.is_empty() {
-        return Ok(());
-    }
-    if !header.is_empty() {
-        table.set_header(header.to_vec());
-    }
-    writeln!(out, "\n{TITLE}{title}{TITLE:#}\n{table}")
 }
 
 #[cfg(test)]

@@ -24,15 +24,19 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ),
     ("tlsNames", "Further host names and addresses, comma separated, that self-made ones are for"),
     ("logPath", "Where events are written as JSON lines: none, stdout or a file"),
+    ("sinks", "Peers that events are sent to: a list, as in the configuration file, in one line"),
     ("seLinuxProfileDir", "Directory of SELinux modules"),
-    ("criSocket", "Socket of the container runtime interface"),
+    (
+        "criSocket",
+        "Socket of a container runtime at an unusual place, such as unix:///run/crio/crio.sock",
+    ),
     (
         "nriSocket",
         "Socket of the node resource interface (default: /var/run/nri/nri.sock or /run/nri/nri.sock)",
     ),
     ("nriIndex", "Place among that interface's plugins: two digits"),
     ("enableNRI", "Be asked by that interface before a container starts, where it is there"),
-    ("containerdSocket", "Socket of containerd"),
+    ("containerdSocket", "Socket of containerd, followed beside all usual ones of runtimes"),
     (
         "visibility",
         "Classes of container events to log: process,file,network,capabilities,dns,ima or none",
@@ -88,6 +92,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "What becomes of objects that cannot be followed to the root: deny, allow",
     ),
     ("onHookFailure", "What a container start does while the agent cannot be asked: deny, allow"),
+    (
+        "selfRestriction",
+        "Give up capabilities and system calls that the agent does not need once it has started: on, log, off",
+    ),
     ("stateDir", "Where applied policies are kept"),
     ("runDir", "Where the agent's lock, pid and state in force are"),
     ("policyDir", "Directory of policy files that is followed"),
@@ -98,6 +106,7 @@ pub(super) fn may_change(key: &str) -> bool {
     matches!(
         key,
         "visibility"
+            | "sinks"
             | "hostVisibility"
             | "logMergeMillis"
             | "cluster"

@@ -66,11 +66,21 @@ impl Sources {
             let value = fit(Value::String(text.clone()), &defaults[key.as_str()]);
             set(&mut values, &format!("--{key}"), key, value)?;
         }
-        config(values).map_err(|reason| ConfigError::Value {
+        let mut config = config(values).map_err(|reason| ConfigError::Value {
             origin: "configuration".into(),
             key: String::new(),
             reason,
-        })
+        })?;
+        let relays = sinks::from_environment(&self.environment);
+        let relays = relays.map_err(|reason| ConfigError::Value {
+            origin: "environment".into(),
+            key: "sinks".into(),
+            reason: reason.to_string(),
+        })?;
+        for sink in relays {
+            config.sinks.add(sink);
+        }
+        Ok(config)
     }
 }
 
@@ -110,6 +120,11 @@ fn fit(value: Value, default: &Value) -> Value {
         (Value::String(text), Value::Number(_)) => {
             text.parse::<u64>().map_or(Value::String(text), Value::from)
         }
+        // A list in one line.
+        (Value::String(text), Value::Array(_)) => {
+            serde_saphyr::from_str(&text).unwrap_or(Value::String(text))
+        }
+        (Value::Null, Value::Array(_)) => Value::Array(Vec::new()),
         // An optional key: nothing written is nothing set.
         (Value::String(text), Value::Null) if text.is_empty() => Value::Null,
         (Value::Null, Value::String(_)) => Value::String(String::new()),

@@ -53,6 +53,24 @@ fn values_are_read_in_the_spellings_of_the_field() {
 }
 
 #[test]
+fn restricting_itself_is_switched_by_a_word_however_yaml_reads_it() {
+    for (word, expected) in [
+        ("on", SelfRestriction::On),
+        ("On", SelfRestriction::On),
+        ("log", SelfRestriction::Log),
+        ("off", SelfRestriction::Off),
+        ("false", SelfRestriction::Off),
+        ("\"off\"", SelfRestriction::Off),
+    ] {
+        let config = load(&format!("selfRestriction: {word}\n"), &[], &[]);
+        assert_eq!(config.self_restriction, expected, "{word}");
+        let shown = values(&config)["selfRestriction"].clone();
+        assert!(["on", "log", "off"].iter().any(|word| shown == *word), "{shown}");
+    }
+    assert!(sources("selfRestriction: maybe\n", &[], &[]).load().is_err());
+}
+
+#[test]
 fn an_empty_file_is_all_defaults() {
     assert_eq!(load("# nothing\n", &[], &[]), Config::default());
 }
@@ -139,4 +157,26 @@ fn transport_keys_are_words_that_existing_files_use() {
         let error = sources(&format!("{key}: {value}\n"), &[], &[]).load().unwrap_err().to_string();
         assert!(error.contains(key) && error.contains(value), "{error}");
     }
+}
+
+#[test]
+fn sinks_are_read_from_every_source_and_an_error_names_file_and_key() {
+    let hook = "sinks:\n- {name: hook, kind: webhook, endpoint: 'http://h'}\n";
+    let names = |config: &Config| -> Vec<String> {
+        config.sinks.iter().map(|sink| sink.name().to_owned()).collect()
+    };
+    let relay = [("ENABLE_DASHBOARDS", "true"), ("ES_URL", "http://es:9200")];
+    let both = load(hook, &relay, &[]);
+    assert_eq!(names(&both), ["hook", "elasticsearch-dashboards"]);
+    let flag = "[{name: log, kind: syslog, endpoint: 'udp://h'}]";
+    assert_eq!(names(&load(hook, &[], &[("sinks", flag)])), ["log"]);
+    assert_eq!(names(&load("sinks:\n", &[], &[])), Vec::<String>::new());
+    let bad = hook.replace("kind:", "batch: {size: 1}, kind:");
+    let error = sources(&bad, &[], &[]).load().unwrap_err().to_string();
+    assert!(
+        error.contains("kubearmor.yaml: sinks: `hook`: `batch`: unknown field `size`"),
+        "{error}"
+    );
+    let (config, waiting) = Config::default().reloaded(&both);
+    assert_eq!((config.sinks, waiting), (both.sinks, Vec::<String>::new()));
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use enforce::{Placement, WorkloadKey};
@@ -21,7 +22,7 @@ const MOST: usize = 1024;
 struct Past {
     container: Container,
     /// What links meant in its root filesystem.
-    links: Links,
+    links: Arc<Links>,
     /// Its folder of control groups is looked into.
     told: bool,
 }
@@ -31,7 +32,7 @@ struct Past {
 pub(super) struct Pasts(VecDeque<Past>);
 
 impl Pasts {
-    fn remember(&mut self, container: Container, links: Links) {
+    fn remember(&mut self, container: Container, links: Arc<Links>) {
         self.forget(&container.cgroup);
         if self.0.len() >= MOST {
             self.0.pop_front();
@@ -78,7 +79,8 @@ impl Index {
             return;
         }
         debug!("container {} may be starting again", container.id);
-        // Late news of the life before must not end this one.
+        // Nothing leads from the control group to it before somebody tells of it: its own hook is to do so. And late
+        // news of the life before must not end this one.
         container.pid = 0;
         self.identities.insert(&key, &container);
         let governed = Governed {
@@ -92,21 +94,25 @@ impl Index {
 
     /// Takes a container over whose control group has its rules already. False if there is none.
     pub(super) fn came_as_foreseen(&mut self, key: &WorkloadKey, container: &Container) -> bool {
-        let Some(governed) = self.workloads.get_mut(key) else { return false };
+        let Some(governed) = self.workloads.get(key) else { return false };
         let foreseen = governed.container.as_ref().filter(|_| governed.foreseen);
         if foreseen.is_none_or(|foreseen| foreseen.cgroup != container.cgroup) {
             return false;
         }
-        let placement =
-            Placement::Container { cgroup: container.cgroup.clone(), pid: Some(container.pid) };
-        if let Err(error) = self.backend.place(key, &placement) {
+        let mut come = Governed::of(container.clone());
+        if let Err(error) = self.backend.place(key, &come.placement) {
             warn!("container {}: {}; it gets a new place", container.id, chain(&error));
             return false;
         }
-        let rules = governed.rules.take();
-        *governed = Governed { placement, rules, ..Governed::of(container.clone()) };
+        come.selecting = self.selecting(&come.workload);
+        if let Some(Governed { rules, not_expressed, problem, .. }) = self.workloads.remove(key) {
+            come = Governed { rules, not_expressed, problem, ..come };
+        }
+        self.workloads.insert(key.clone(), come);
+        self.cgroups.insert(container.cgroup.clone(), key.clone());
         self.identities.insert(key, container);
         self.govern_or_report(key);
+        self.settle_or_report();
         self.observe(key);
         true
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use enforce::WorkloadKey;
-use tracing::{debug, error, warn};
-use workload::Container;
+use tracing::{debug, error, info, warn};
+use workload::{Container, OwnPlace};
 
 use super::{Governed, Index};
 use crate::backend::chain;
@@ -18,7 +18,12 @@ pub(crate) struct Unasked {
 }
 
 impl Index {
-    /// Takes in what the container runtime tells afterwards.
+    /// Leaves out the container that holds the agent, since its own rules could cut it off.
+    pub(crate) fn runs_at(&mut self, place: Option<OwnPlace>) {
+        self.own_place = place;
+    }
+
+    /// Takes in what a container runtime tells afterwards.
     pub(super) fn found(&mut self, container: Container) {
         let key = WorkloadKey(container.id.as_str().into());
         let before = self.workloads.get(&key);
@@ -26,7 +31,8 @@ impl Index {
         let foreseen = before.is_some_and(|governed| governed.foreseen);
         // Whoever waits for a container asks through `arrived`; what went wrong is logged.
         drop(self.arrived(container));
-        if self.scanned && !asked {
+        // The agent's own is left out.
+        if self.scanned && !asked && self.workloads.contains_key(&key) {
             self.unasked.started += 1;
             self.unasked.late += u64::from(!foreseen && self.backend.has_entered(&key));
         }
@@ -45,6 +51,10 @@ impl Index {
             error!("{problem}");
             return Err(problem);
         }
+        if self.own_place.as_ref().is_some_and(|place| place.is_in(&container)) {
+            self.leave_out(&container);
+            return Ok(());
+        }
         if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
             self.heard_again(&key, &container);
         } else if !self.came_as_foreseen(&key, &container) {
@@ -53,10 +63,21 @@ impl Index {
         self.standing(&key)
     }
 
+    fn leave_out(&mut self, container: &Container) {
+        if self.own_container.as_ref() != Some(&container.id) {
+            let Container { id, name, namespace, .. } = container;
+            info!(
+                "container {name} in namespace {namespace} ({id}) is the agent's own: no policy holds for it"
+            );
+            self.own_container = Some(id.clone());
+        }
+    }
+
     /// A new life, whatever is known under this id.
     fn begin(&mut self, key: &WorkloadKey, container: Container) {
         self.stopped(&key.0, |_| true);
         self.identities.insert(key, &container);
+        self.cgroups.insert(container.cgroup.clone(), key.clone());
         self.follow(key, Governed::of(container));
     }
 
@@ -67,8 +88,13 @@ impl Index {
         let Some(known) = &mut governed.container else { return };
         known.complete(container);
         self.identities.insert(key, known);
-        governed.workload = known.workload();
+        let workload = known.workload();
+        let selecting = self.selecting(&workload);
+        if let Some(governed) = self.workloads.get_mut(key) {
+            (governed.workload, governed.selecting) = (workload, selecting);
+        }
         self.govern_or_report(key);
+        self.settle_or_report();
     }
 
     /// Why rules that select the workload are not in force, if so. A node that enforces nothing at all says so elsewhere.
@@ -87,10 +113,8 @@ impl Index {
     }
 
     fn is_selected(&self, governed: &Governed) -> bool {
-        self.policies
-            .values()
-            .filter(|held| super::is_enabled(&self.settings, held.policy.id.kind))
-            .any(|held| ruleset::select(&held.policy, &governed.workload))
+        let mut selecting = governed.selecting.iter();
+        selecting.any(|policy| super::is_enabled(&self.settings, policy.id.kind))
     }
 
     /// Forgets the container of this id if `over` says that the life that is known of it has ended.
@@ -101,10 +125,18 @@ impl Index {
             return;
         }
         let ended = self.workloads.remove(&key);
+        let container = ended.as_ref().and_then(|governed| governed.container.as_ref());
+        // Another container may have the control group by now.
+        if let Some(Container { cgroup, .. }) = container
+            && self.cgroups.get(cgroup) == Some(&key)
+        {
+            self.cgroups.remove(cgroup);
+        }
         self.identities.retire(&key);
         if let Err(error) = self.backend.remove(&key) {
             warn!("container {id} ended: {}", chain(&error));
         }
+        self.settle_or_report();
         if let Some(ended) = ended {
             self.may_come_again(ended);
         }
@@ -127,12 +159,8 @@ impl Index {
 
     /// The container in whose control group, or in one below it, this one is.
     pub(crate) fn container_of(&self, cgroup: &Path) -> Option<&str> {
-        // One that nobody has told of yet does not keep its own hook from doing so.
-        let told = self.workloads.values().filter(|governed| !governed.foreseen);
-        let containers = told.filter_map(|governed| governed.container.as_ref());
-        let holding = containers.filter(|container| cgroup.starts_with(&container.cgroup));
-        let nearest = holding.max_by_key(|container| container.cgroup.as_os_str().len());
-        nearest.map(|container| container.id.as_str())
+        let key = cgroup.ancestors().find_map(|group| self.cgroups.get(group))?;
+        Some(&key.0)
     }
 }
 

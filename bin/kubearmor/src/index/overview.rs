@@ -1,13 +1,12 @@
 //! What is in force, for those who ask.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use enforce::Usage;
+use enforce::{Repairs, Usage};
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
 
 use super::{Index, is_enabled};
-use crate::backend::Lost;
 
 /// The only one that the agent has so far.
 const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
@@ -17,7 +16,8 @@ const ENFORCER: EnforcerKind = EnforcerKind::Bpf;
 pub(crate) struct Overview {
     pub(crate) workloads: Vec<WorkloadOverview>,
     pub(crate) policies: Vec<PolicyOverview>,
-    pub(crate) lost: Lost,
+    /// What was put right in the kernel.
+    pub(crate) repairs: Repairs,
     pub(crate) usage: Usage,
     /// Containers that events can be attributed to, those that ended lately among them.
     pub(crate) identities: usize,
@@ -47,18 +47,17 @@ impl Index {
         let workloads = self.workloads.values().map(|governed| WorkloadOverview {
             host: governed.placement == enforce::Placement::Host,
             name: governed.workload.name.clone(),
-            policies: self
-                .policies
-                .values()
-                .filter(|held| is_enabled(&self.settings, held.policy.id.kind))
-                .filter(|held| ruleset::select(&held.policy, &governed.workload))
-                .map(|held| held.policy.id.name.clone())
+            policies: governed
+                .selecting
+                .iter()
+                .filter(|policy| is_enabled(&self.settings, policy.id.kind))
+                .map(|policy| policy.id.name.clone())
                 .collect(),
         });
         Overview {
             workloads: workloads.collect(),
             policies: self.policies.values().map(|held| self.policy(&held.policy)).collect(),
-            lost: self.backend.lost(),
+            repairs: self.backend.repairs(),
             usage: self.backend.usage(),
             identities: self.identities.len(),
             pasts: self.pasts.len(),
@@ -105,7 +104,7 @@ impl Index {
                 }
             }
             if let Some(problem) = &governed.problem
-                && ruleset::select(&held.policy, &governed.workload)
+                && governed.selecting.iter().any(|policy| Arc::ptr_eq(policy, &held.policy))
             {
                 notes.insert(format!("not enforced in {}: {problem}", governed.workload.name));
             }

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod keeping;
+mod many;
 mod telling;
 mod workloads;
 
@@ -11,12 +12,13 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use enforce::{Enforcer, Usage};
+use enforce::{Enforcer, NotExpressed, Repair, Repairs, Usage};
 use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
+use workload::{Container, RootPlace};
 
 use super::*;
-use crate::{backend::Lost, filesystem::LinkSource, restore, submissions::submit};
+use crate::{filesystem::LinkSource, restore, submissions::submit};
 
 /// Remembers what it was asked, and refuses what it is told to refuse.
 #[derive(Clone, Default)]
@@ -33,7 +35,10 @@ struct Asked {
     visible: BTreeMap<String, Visibility>,
     window: Duration,
     applied: usize,
+    settled: usize,
     taken_over: usize,
+    /// What the next comparison finds.
+    damaged: Vec<Repair>,
     /// Rule sets with a rule of this policy are refused.
     refuse: Option<String>,
     /// Of the first rule of any set.
@@ -79,6 +84,11 @@ impl Enforcer for FakeEnforcer {
         Ok(reason.map(|reason| NotExpressed { rule: 0, reason }).into_iter().collect())
     }
 
+    fn settle(&mut self) -> Result<(), EnforceError> {
+        self.asked().settled += 1;
+        Ok(())
+    }
+
     fn observe(&mut self, key: &WorkloadKey, visible: Visibility) -> Result<(), EnforceError> {
         self.asked().visible.insert(key.to_string(), visible);
         Ok(())
@@ -98,8 +108,17 @@ impl Backend for FakeEnforcer {
         Ok(())
     }
 
-    fn lost(&self) -> Lost {
-        Lost::default()
+    fn compare(&mut self) -> Vec<Repair> {
+        std::mem::take(&mut self.asked().damaged)
+    }
+
+    fn repairs(&self) -> Repairs {
+        Repairs::default()
+    }
+
+    fn let_go(&mut self) -> Result<(), String> {
+        self.asked().rules.clear();
+        Ok(())
     }
 
     fn has_entered(&self, workload: &WorkloadKey) -> bool {
@@ -110,11 +129,11 @@ impl Backend for FakeEnforcer {
         Usage { slots: self.asked().rules.len(), ..Usage::default() }
     }
 
-    fn merge_logs(&self, window: Duration) {
+    fn merge_logs(&mut self, window: Duration) {
         self.asked().window = window;
     }
 
-    fn permit_unresolved(&self, _: bool) {}
+    fn permit_unresolved(&mut self, _: bool) {}
 
     fn protect(&mut self, _: &[PathBuf]) -> Vec<String> {
         Vec::new()

@@ -4,24 +4,25 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ruleset::RuleSet;
 
 use crate::WorkloadKey;
 
-/// How many that have gone are remembered.
-const MEMORY: usize = 4096;
-/// How many rules of images that have gone, beside the last image of all.
-const MEMORY_OF_RULES: usize = 1 << 17;
+/// How many that have gone are remembered: as many as can go at once, when a policy changes or a node is drained.
+const MEMORY: usize = sensor::SLOTS as usize;
+/// No record is on its way for so long. Rules take room, so those that have gone are forgotten with the next change.
+const ON_ITS_WAY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     slots: HashMap<(u32, u32), WorkloadKey>,
     left: VecDeque<(u32, u32)>,
     images: HashMap<u32, Arc<RuleSet>>,
-    gone: VecDeque<u32>,
-    gone_rules: usize,
+    /// The longest gone first.
+    gone: VecDeque<(Instant, u32)>,
 }
 
 impl Directory {
@@ -39,26 +40,20 @@ impl Directory {
     }
 
     pub(super) fn image_made(&mut self, number: u32, rules: &Arc<RuleSet>) {
-        // Where containers come and go, the same rules are computed over and over.
-        let known = self.images.values().find(|known| *known == rules);
-        let rules = Arc::clone(known.unwrap_or(rules));
-        self.images.insert(number, rules);
+        self.images.insert(number, Arc::clone(rules));
     }
 
-    pub(super) fn image_gone(&mut self, number: u32) {
-        self.gone_rules += self.rules_of(number);
-        self.gone.push_back(number);
-        while (self.gone.len() > MEMORY || self.gone_rules > MEMORY_OF_RULES)
-            && self.gone.len() > 1
-            && let Some(oldest) = self.gone.pop_front()
-        {
-            self.gone_rules -= self.rules_of(oldest);
+    pub(super) fn image_gone(&mut self, number: u32, now: Instant) {
+        self.gone.push_back((now, number));
+        let is_over = |(since, _): &mut (Instant, u32)| now.duration_since(*since) > ON_ITS_WAY;
+        while let Some((_, oldest)) = self.gone.pop_front_if(is_over) {
             self.images.remove(&oldest);
         }
-    }
-
-    fn rules_of(&self, image: u32) -> usize {
-        self.images.get(&image).map_or(0, |rules| rules.rules.len())
+        if self.gone.len() > MEMORY
+            && let Some((_, oldest)) = self.gone.pop_front()
+        {
+            self.images.remove(&oldest);
+        }
     }
 
     pub(super) fn workload(&self, slot: u32, generation: u32) -> Option<WorkloadKey> {
@@ -102,50 +97,29 @@ mod tests {
         assert!(directory.workload(1, 1).is_some());
     }
 
-    fn rules(count: usize) -> Arc<RuleSet> {
-        let policy = policy::parse(
-            "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorPolicy\nmetadata: {name: p, namespace: default}\nspec:\n  \
-             selector: {matchLabels: {app: web}}\n  file: {matchPaths: [{path: /a}]}\n  action: Block\n",
-            "p.yaml",
-        );
-        let workload = ruleset::Workload {
-            kind: ruleset::WorkloadKind::Container,
-            name: "web".into(),
-            namespace: "default".into(),
-            labels: [("app".to_owned(), "web".to_owned())].into(),
-        };
-        let postures = ruleset::Postures::default();
-        let links = ruleset::Links::default();
-        let mut set = ruleset::build(policy.policies.iter(), &workload, postures, &links);
-        let rule = set.rules[0].clone();
-        set.rules.resize(count, rule);
-        Arc::new(set)
-    }
-
     #[test]
-    fn equal_rules_are_kept_once() {
-        let mut directory = Directory::default();
-        directory.image_made(1, &rules(1));
-        directory.image_gone(1);
-        directory.image_made(2, &rules(1));
-        directory.image_made(3, &rules(2));
-        let [one, two, three] = [1, 2, 3].map(|image| directory.rules(image).expect("kept"));
-        assert!(Arc::ptr_eq(&one, &two));
-        assert_eq!(three.rules.len(), 2);
-    }
-
-    #[test]
-    fn large_rule_sets_that_have_gone_are_forgotten_sooner() {
-        let mut directory = Directory::default();
-        for image in 0..5 {
-            directory.image_made(image, &rules(MEMORY_OF_RULES / 2));
-            directory.image_gone(image);
+    fn ten_thousand_changes_at_once_lose_no_rules() {
+        let (mut directory, now) = (Directory::default(), Instant::now());
+        for number in 1..=20_000 {
+            directory.image_made(number, &Arc::default());
         }
-        let kept: Vec<_> = (0..5).filter(|image| directory.rules(*image).is_some()).collect();
-        assert_eq!(kept, [3, 4]);
-        directory.image_made(5, &rules(MEMORY_OF_RULES + 1));
-        directory.image_gone(5);
-        assert!(directory.rules(5).is_some(), "its last records may be on their way");
-        assert!(directory.rules(4).is_none());
+        for number in 1..=10_000 {
+            directory.image_gone(number, now);
+        }
+        assert!((1..=20_000).all(|number| directory.rules(number).is_some()));
+        directory.image_gone(10_001, now + ON_ITS_WAY + Duration::from_secs(1));
+        assert!((1..=10_000).all(|number| directory.rules(number).is_none()));
+        assert!((10_001..=20_000).all(|number| directory.rules(number).is_some()));
+    }
+
+    #[test]
+    fn rules_that_have_gone_are_bounded() {
+        let (mut directory, now) = (Directory::default(), Instant::now());
+        for number in (1..).take(MEMORY + 1) {
+            directory.image_made(number, &Arc::default());
+            directory.image_gone(number, now);
+        }
+        assert!(directory.rules(1).is_none());
+        assert!(directory.rules(2).is_some());
     }
 }

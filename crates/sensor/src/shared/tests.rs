@@ -9,7 +9,7 @@ use libbpf_rs::btf::{
 use wire::{HEAD_SIZE, Operation, Record, RecordKind, VERSION};
 
 use super::{SLOTS, Settings, Slot};
-use crate::{ALIAS_ROWS, arena::ARENA_WORDS, objects::OBJECTS};
+use crate::{ALIAS_ROWS, arena::ARENA_WORDS, earlier::LABEL_EXEC, objects::OBJECTS};
 
 /// The object of one group that is compiled by itself.
 const ALONE: &str = "dns_egress";
@@ -66,6 +66,10 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("mounts", offset_of!(Slot, mounts)),
             ("mounted", offset_of!(Slot, mounted)),
             ("reserved", offset_of!(Slot, reserved)),
+            ("alerts", offset_of!(Slot, alerts)),
+            ("lost_alerts", offset_of!(Slot, lost_alerts)),
+            ("read_alerts", offset_of!(Slot, read_alerts)),
+            ("lost_logs", offset_of!(Slot, lost_logs)),
         ],
     );
     assert_layout(
@@ -90,6 +94,8 @@ fn slots_and_settings_lie_alike_on_both_sides() {
             ("agent_start", offset_of!(Settings, agent_start)),
             ("agent", offset_of!(Settings, agent)),
             ("pass_unresolved", offset_of!(Settings, pass_unresolved)),
+            ("legacy_groups", offset_of!(Settings, legacy_groups)),
+            ("spare", offset_of!(Settings, spare)),
         ],
     );
 }
@@ -102,6 +108,14 @@ fn an_alias_is_found_by_inode_device_and_image() {
     let key = [("inode", 0), ("device", 8), ("image", 12)].map(|(n, at)| (n.to_owned(), at));
     assert_eq!(layout(&types, "alias_key"), (16, key.into()));
     assert_eq!(layout(&types, "alias"), (4 * ALIAS_ROWS, [("rows".to_owned(), 0)].into()));
+}
+
+/// `crate::earlier` reads the program's id out of labels by hand.
+#[test]
+fn a_label_has_the_programs_id_where_it_is_looked_for() {
+    for (object, types) in objects() {
+        assert_eq!(layout(&types, "label").1["exec"], LABEL_EXEC, "{object}");
+    }
 }
 
 /// `Sensor::bind_cgroup` writes this one by hand.

@@ -186,6 +186,7 @@ fn every_field_of_a_file_block() {
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
                     .into(),
                 result: "Permission denied".into(),
+                ancestors: vec!["/usr/bin/dash".into()],
                 ..Log::default()
             },
             enforcer: "BPFLSM".into(),
@@ -198,6 +199,10 @@ fn every_field_of_a_file_block() {
             action: "Block".into(),
             max_alerts_per_sec: 0,
             dropping_alerts_interval: 0,
+            policy_kind: "KubeArmorPolicy".into(),
+            policy_namespace: "bank".into(),
+            rule_path: "spec.file.matchPaths[0]".into(),
+            suppressed_alerts: 0,
         }
     );
 }

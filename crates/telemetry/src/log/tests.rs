@@ -117,6 +117,22 @@ fn a_connection_is_told_by_call_and_by_protocol() {
 }
 
 #[test]
+fn a_question_to_a_name_server() {
+    let record = Record {
+        path: b"Updates.Vendor.Test".into(),
+        ..peer(Operation::DnsQuery, [2, 28, 17, 53], &[192, 0, 2, 53])
+    };
+    let log = log_of(&record);
+    assert_eq!(log.operation, "Network");
+    assert_eq!(log.resource, "sa_family=AF_INET sin_port=53");
+    let data = "kfunc=UDP_SENDSKB domain=updates.vendor.test daddr=192.0.2.53 qtype=AAAA";
+    assert_eq!(log.data, data);
+    assert_eq!(log.event_data["Domain"], "updates.vendor.test");
+    let unusual = Record { detail: [2, 4711, 17, 53], ..record };
+    assert_eq!(log_of(&unusual).event_data["Qtype"], "TYPE4711");
+}
+
+#[test]
 fn results_of_connecting() {
     let result = |errno: i32| {
         let record = peer(Operation::SocketConnect, [2, 1, 6, 1], &[]);

@@ -7,7 +7,11 @@ use std::{
 };
 
 use prost::Message;
-use tokio::{net::UnixListener, sync::mpsc, task::JoinHandle};
+use tokio::{
+    net::UnixListener,
+    sync::mpsc::{self, Sender},
+    task::JoinHandle,
+};
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status, transport::Server};
 
@@ -22,6 +26,7 @@ use super::{
     },
     *,
 };
+use crate::runtime::{Kind, tests::Watched};
 
 #[derive(Clone, Default)]
 struct Fake(Arc<Mutex<State>>);
@@ -55,8 +60,10 @@ impl Fake {
         }
     }
 
-    fn subscribed(&self) -> bool {
-        !self.0.lock().unwrap().subscribers.is_empty()
+    async fn subscribed(&self) {
+        while self.0.lock().unwrap().subscribers.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn serve(&self, socket: &Path) -> JoinHandle<()> {
@@ -173,51 +180,12 @@ impl events_server::Events for Fake {
     }
 }
 
-struct Watched {
-    directory: tempfile::TempDir,
-    fake: Fake,
-    server: JoinHandle<()>,
-    events: mpsc::Receiver<WorkloadEvent>,
-}
-
-impl Watched {
-    fn start(fake: Fake) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("containerd.sock");
-        let server = fake.serve(&socket);
-        let (sender, events) = mpsc::channel(16);
-        let watcher = Watcher {
-            socket,
-            events: sender,
-            known: BTreeMap::new(),
-            find_cgroup: |pid, _| Ok(PathBuf::from(format!("/cgroup/{pid}"))),
-        };
-        tokio::spawn(watcher.run());
-        Self { directory, fake, server, events }
-    }
-
-    /// The next event that is no end of a scan; `+id` or `-id`.
-    async fn next(&mut self) -> String {
-        loop {
-            match self.events.recv().await.unwrap() {
-                WorkloadEvent::Started(container) => {
-                    assert_eq!(
-                        container.cgroup,
-                        PathBuf::from(format!("/cgroup/{}", container.pid))
-                    );
-                    return format!("+{}@{}", container.id, container.pid);
-                }
-                WorkloadEvent::Stopped { id, pid } => return format!("-{id}@{pid}"),
-                WorkloadEvent::Scanned | WorkloadEvent::RuntimeAway => {}
-            }
-        }
-    }
-
-    async fn subscribed(&self) {
-        while !self.fake.subscribed() {
-            tokio::task::yield_now().await;
-        }
-    }
+fn started(fake: &Fake) -> (tempfile::TempDir, JoinHandle<()>, Watched) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("containerd.sock");
+    let server = fake.serve(&socket);
+    let watched = Watched::start::<Client>(Kind::Containerd, &socket);
+    (directory, server, watched)
 }
 
 #[tokio::test]
@@ -225,11 +193,11 @@ async fn containers_of_all_namespaces_are_found_then_followed() {
     let fake = Fake::default();
     fake.run("default", "one", 11);
     fake.run("k8s.io", "two", 22);
-    let mut watched = Watched::start(fake.clone());
+    let (_directory, _server, mut watched) = started(&fake);
     assert_eq!(watched.next().await, "+one@11");
     assert_eq!(watched.next().await, "+two@22");
 
-    watched.subscribed().await;
+    fake.subscribed().await;
     fake.run("default", "three", 33);
     let create = TaskCreate { container_id: "three".into(), pid: 33 };
     fake.publish("/tasks/create", &create).await;
@@ -238,6 +206,8 @@ async fn containers_of_all_namespaces_are_found_then_followed() {
     fake.end("default", "one");
     let exec_ended = TaskDelete { container_id: "two".into(), id: "exec-1".into(), pid: 5 };
     fake.publish("/tasks/delete", &exec_ended).await;
+    let earlier = TaskDelete { container_id: "two".into(), id: String::new(), pid: 21 };
+    fake.publish("/tasks/delete", &earlier).await;
     let ended = TaskDelete { container_id: "one".into(), id: String::new(), pid: 11 };
     fake.publish("/tasks/delete", &ended).await;
     assert_eq!(watched.next().await, "-one@11");
@@ -248,19 +218,19 @@ async fn nothing_is_lost_while_containerd_is_away() {
     let fake = Fake::default();
     fake.run("default", "one", 11);
     fake.run("default", "two", 22);
-    let mut watched = Watched::start(fake.clone());
+    let (directory, server, mut watched) = started(&fake);
     let mut first = [watched.next().await, watched.next().await];
     first.sort();
     assert_eq!(first, ["+one@11", "+two@22"]);
 
-    watched.server.abort();
-    let _ = (&mut watched.server).await;
+    server.abort();
+    let _ = server.await;
     fake.0.lock().unwrap().subscribers.clear();
     fake.end("default", "one");
     fake.run("default", "two", 44);
-    let socket = watched.directory.path().join("containerd.sock");
+    let socket = directory.path().join("containerd.sock");
     std::fs::remove_file(&socket).unwrap();
-    watched.server = fake.serve(&socket);
+    fake.serve(&socket);
     assert_eq!(watched.next().await, "+two@44");
     assert_eq!(watched.next().await, "-one@11");
 }
@@ -275,17 +245,17 @@ async fn what_a_hook_cannot_tell_containerd_knows() {
     let told = |id: &str| Newcomer { id: id.into(), pid: 11, ..Newcomer::default() };
 
     let mut web = told("web");
-    complete(&socket, &mut web).await.unwrap();
+    assert!(complete(&socket, &mut web).await.unwrap());
     assert_eq!((web.image.as_str(), web.runtime_namespace.as_str()), ("img", "k8s.io"));
     assert_eq!(web.labels["app"], "web");
 
     let mut elsewhere = Newcomer { runtime_namespace: "default".into(), ..told("web") };
-    complete(&socket, &mut elsewhere).await.unwrap();
+    assert!(!complete(&socket, &mut elsewhere).await.unwrap());
     assert!(elsewhere.labels.is_empty(), "another namespace's container of the same id");
 
     let mut labelled = told("web");
     labelled.labels.insert("app".into(), "as the pod says".into());
-    complete(&socket, &mut labelled).await.unwrap();
+    assert!(complete(&socket, &mut labelled).await.unwrap());
     assert_eq!(labelled.labels["app"], "as the pod says");
 
     server.abort();

@@ -75,6 +75,9 @@ pub struct Seen {
     pub no_alerts: Vec<EventPattern>,
     pub logs: Vec<EventPattern>,
     pub no_logs: Vec<EventPattern>,
+    /// What the agent says of itself.
+    pub messages: Vec<EventPattern>,
+    pub no_messages: Vec<EventPattern>,
 }
 
 /// What a program must leave behind. What is not named may be anything.
@@ -186,6 +189,8 @@ struct Keys {
     no_alerts: Vec<EventPattern>,
     logs: Vec<EventPattern>,
     no_logs: Vec<EventPattern>,
+    messages: Vec<EventPattern>,
+    no_messages: Vec<EventPattern>,
 }
 
 impl TryFrom<Keys> for Step {
@@ -243,9 +248,9 @@ impl Keys {
 
     /// `None` if a program has no place to run in. Exactly one kind is present.
     fn into_step(self) -> Option<Step> {
-        let Self { alerts, no_alerts, logs, no_logs, .. } = self;
+        let Self { alerts, no_alerts, logs, no_logs, messages, no_messages, .. } = self;
         let expect = self.expect.unwrap_or_default();
-        let seen = Seen { expect, alerts, no_alerts, logs, no_logs };
+        let seen = Seen { expect, alerts, no_alerts, logs, no_logs, messages, no_messages };
         let step = if let Some(argv) = self.run {
             Step::Run {
                 argv,

@@ -72,7 +72,7 @@ fn reads_every_shared_case() {
 
 #[test]
 fn reads_the_project_s_own_cases() {
-    for folder in ["smoke", "own"] {
+    for folder in ["smoke", "own", "runtimes"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let cases = Case::read_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
         assert!(!cases.is_empty());

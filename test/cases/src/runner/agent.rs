@@ -40,7 +40,8 @@ const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_secs(30);
 const RELOAD: Duration = Duration::from_secs(20);
 /// Keys that the agent takes over while it runs.
-const RELOADED: [&str; 12] = [
+const RELOADED: [&str; 13] = [
+    "sinks",
     "visibility",
     "hostVisibility",
     "defaultFilePosture",
@@ -415,9 +416,18 @@ fn pid_of(child: &Child) -> Option<Pid> {
     Pid::from_raw(i32::try_from(child.id()).ok()?)
 }
 
-/// The configuration may write a list as text and a number as a string.
+/// The configuration may write a list as text and a number as a string. Of an object the agent also shows the keys that
+/// were not written.
 fn same(in_force: &Value, wanted: &Value) -> bool {
-    as_text(in_force) == as_text(wanted)
+    match (in_force, wanted) {
+        (Value::Array(all), Value::Array(wanted)) if wanted.iter().any(Value::is_object) => {
+            all.len() == wanted.len() && all.iter().zip(wanted).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(all), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| all.get(key).is_some_and(|found| same(found, value)))
+        }
+        _ => as_text(in_force) == as_text(wanted),
+    }
 }
 
 /// Kind, namespace and name of a policy, if the text can be read at all.

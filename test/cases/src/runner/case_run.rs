@@ -299,14 +299,23 @@ impl<'a> CaseRun<'a> {
     fn forbid(&mut self, place: usize, seen: &'a Seen, since: Mark) {
         let alerts = seen.no_alerts.iter().map(|pattern| (Stream::Alerts, pattern));
         let logs = seen.no_logs.iter().map(|pattern| (Stream::Logs, pattern));
-        self.never
-            .extend(alerts.chain(logs).map(|(stream, pattern)| (place, stream, pattern, since)));
+        let messages = seen.no_messages.iter().map(|pattern| (Stream::Messages, pattern));
+        self.never.extend(
+            alerts
+                .chain(logs)
+                .chain(messages)
+                .map(|(stream, pattern)| (place, stream, pattern, since)),
+        );
     }
 
     fn await_events(&self, seen: &Seen, since: Mark) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let events = &self.agent.events;
-        for (stream, patterns) in [(Stream::Alerts, &seen.alerts), (Stream::Logs, &seen.logs)] {
+        for (stream, patterns) in [
+            (Stream::Alerts, &seen.alerts),
+            (Stream::Logs, &seen.logs),
+            (Stream::Messages, &seen.messages),
+        ] {
             for pattern in patterns {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if !events.await_match(stream, pattern, since, left) {
@@ -379,8 +388,10 @@ impl Case {
     pub(crate) fn needs_agent(&self) -> bool {
         let step_needs_it = |step: &Step| {
             let speaks_of_events = step.seen().is_some_and(|seen| {
-                let Seen { alerts, no_alerts, logs, no_logs, .. } = seen;
-                [alerts, no_alerts, logs, no_logs].iter().any(|patterns| !patterns.is_empty())
+                let Seen { alerts, no_alerts, logs, no_logs, messages, no_messages, .. } = seen;
+                [alerts, no_alerts, logs, no_logs, messages, no_messages]
+                    .iter()
+                    .any(|patterns| !patterns.is_empty())
             });
             let runs = matches!(
                 step,

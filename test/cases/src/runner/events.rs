@@ -25,6 +25,7 @@ const LONGEST_UNREST: Duration = Duration::from_secs(3);
 pub(crate) enum Stream {
     Alerts,
     Logs,
+    Messages,
 }
 
 #[derive(Clone, Debug)]
@@ -52,12 +53,15 @@ impl Events {
     /// Subscribes to the running agent. When it returns no later event is missed; the subscription ends with the
     /// agent.
     pub(crate) fn subscribe(&self, runtime: &Runtime) -> Result<()> {
-        let (client, alerts, logs) = runtime.block_on(async {
+        let (client, messages, alerts, logs) = runtime.block_on(async {
             let client = Client::connect(ADDRESS).await?;
+            // First, since messages may be about the alerts that an agent tells as soon as somebody listens.
+            let messages = client.messages().await?;
             let alerts = client.alerts("all").await?;
             let logs = client.logs("all").await?;
-            anyhow::Ok((client, alerts, logs))
+            anyhow::Ok((client, messages, alerts, logs))
         })?;
+        self.follow(runtime, Stream::Messages, messages, client.clone());
         self.follow(runtime, Stream::Alerts, alerts, client.clone());
         self.follow(runtime, Stream::Logs, logs, client);
         Ok(())
@@ -184,7 +188,7 @@ fn is_match(event: &Event, stream: Stream, pattern: &EventPattern) -> bool {
 
 /// The fields that tell most, in one line.
 pub(crate) fn short(fields: &Value) -> String {
-    const TELLING: [&str; 9] = [
+    const TELLING: [&str; 11] = [
         "PolicyName",
         "Type",
         "Operation",
@@ -194,6 +198,8 @@ pub(crate) fn short(fields: &Value) -> String {
         "Source",
         "Data",
         "ContainerName",
+        "Level",
+        "Message",
     ];
     let parts: Vec<_> = TELLING
         .iter()

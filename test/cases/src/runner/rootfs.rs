@@ -24,7 +24,8 @@ const SHARED_MEMORY: &str = "/dev/shm";
 pub(crate) struct Images(HashMap<Rootfs, PathBuf>);
 
 impl Images {
-    fn directory(&mut self, rootfs: Rootfs) -> Result<PathBuf> {
+    /// Where the image's files are.
+    pub(crate) fn directory(&mut self, rootfs: Rootfs) -> Result<PathBuf> {
         if let Some(directory) = self.0.get(&rootfs) {
             return Ok(directory.clone());
         }

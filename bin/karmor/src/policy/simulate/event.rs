@@ -6,6 +6,8 @@ use policy::{Capability, Preset};
 use ruleset::{FileOperation, OwnedAccess, OwnedObject, Socket, Workload, WorkloadKind};
 use serde_json::Value;
 
+use crate::event::{Fields, FileUse};
+
 /// How the recorded access ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
@@ -53,51 +55,26 @@ pub(super) enum Unfit {
     Reason(&'static str),
 }
 
-/// An event's fields, whatever the letter case of their names: the feed and the agent's own log differ there.
-struct Fields<'v>(BTreeMap<String, &'v Value>);
-
-impl<'v> Fields<'v> {
-    fn of(value: &'v Value) -> Option<Self> {
-        let object = value.as_object()?;
-        Some(Self(object.iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()))
-    }
-
-    fn text(&self, key: &str) -> &'v str {
-        self.0.get(key).and_then(|value| value.as_str()).unwrap_or_default()
-    }
-
-    /// A value of `EventData`.
-    fn detail(&self, key: &str) -> &'v str {
-        let data = self.0.get("eventdata").and_then(|value| value.as_object());
-        let found = data.and_then(|data| {
-            data.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-        });
-        found.and_then(Value::as_str).unwrap_or_default()
-    }
-}
-
 pub(super) fn read(value: &Value) -> Result<Event, Unfit> {
     let fields = Fields::of(value).ok_or(Unfit::Reason("is no JSON object"))?;
-    if fields.text("type") == "SystemEvent" {
+    if fields.is_own() {
         return Err(Unfit::Own);
     }
     if fields.text("policyname") == "UnresolvedPath" {
         return Err(Unfit::Reason("its path could not be resolved"));
     }
-    let repeats = fields.detail("repeats").parse::<u64>().unwrap_or(0);
     Ok(Event {
         doing: doing(&fields)?,
         workload: workload(&fields),
         recorded: recorded(&fields),
         time: fields.text("updatedtime").to_owned(),
-        times: repeats.saturating_add(1),
+        times: fields.times(),
     })
 }
 
 fn recorded(fields: &Fields<'_>) -> Recorded {
-    let alert = !fields.text("policyname").is_empty() || fields.text("type").starts_with("Matched");
     let passed = matches!(fields.text("result"), "Passed" | "");
-    match (alert, passed) {
+    match (fields.is_alert(), passed) {
         (true, false) => Recorded::Denied,
         (true, true) => Recorded::Alerted,
         (false, true) => Recorded::Permitted,
@@ -109,8 +86,7 @@ fn workload(fields: &Fields<'_>) -> Workload {
     let container = fields.text("containername");
     let labels = fields.text("labels").split(',').filter_map(|label| label.split_once('='));
     let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let of_host = fields.text("type").contains("Host");
-    if of_host || container.is_empty() && fields.text("containerid").is_empty() {
+    if fields.is_of_host() {
         return workload::host(fields.text("hostname"));
     }
     Workload {
@@ -217,24 +193,12 @@ fn path(text: &str) -> Result<Vec<u8>, Unfit> {
 }
 
 fn file_operation(fields: &Fields<'_>) -> Result<FileOperation, Unfit> {
-    let data = fields.text("data");
-    let what = data.split_whitespace().next().unwrap_or_default();
-    let flags = match fields.detail("flags") {
-        "" => data.split_whitespace().find_map(|word| word.strip_prefix("flags=")),
-        flags => Some(flags),
-    };
-    let changes = flags.is_some_and(|flags| {
-        flags.split('|').any(|flag| matches!(flag, "O_WRONLY" | "O_RDWR" | "O_TRUNC" | "O_TMPFILE"))
-    });
-    match what.trim_start_matches("lsm=").trim_start_matches("syscall=SYS_") {
-        "FILE_OPEN" | "FILE_INHERIT" | "FILE_RECEIVE" | "FILE_PERMISSION" | "OPEN" | "OPENAT"
-        | "OPENAT2" | "EXECVE" | "EXECVEAT" => {
-            Ok(if changes { FileOperation::Change } else { FileOperation::Read })
-        }
-        "FILE_GETATTR" => Ok(FileOperation::Metadata),
-        "" => Err(Unfit::Reason("does not say what was done to the file")),
-        "CLOSE" => Err(Unfit::Reason("closes a file, which no rule concerns")),
-        _ => Ok(FileOperation::Change),
+    match fields.file_use() {
+        FileUse::Read => Ok(FileOperation::Read),
+        FileUse::Change => Ok(FileOperation::Change),
+        FileUse::Metadata => Ok(FileOperation::Metadata),
+        FileUse::Untold => Err(Unfit::Reason("does not say what was done to the file")),
+        FileUse::Close => Err(Unfit::Reason("closes a file, which no rule concerns")),
     }
 }
 

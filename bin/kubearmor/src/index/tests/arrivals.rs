@@ -72,6 +72,29 @@ fn whoever_waits_hears_that_rules_are_not_in_force() {
 }
 
 #[test]
+fn the_agents_own_container_is_left_out_and_no_other_that_is_called_alike() {
+    let mut node = Fixture::new();
+    let labels = [("app", "kubearmor")];
+    node.apply(&on_app("all", "kubearmor", "/usr/bin/id")).unwrap();
+    let agents = Container { pid: 40, cgroup: "/group/agent".into(), ..container("own", &labels) };
+    let own_place =
+        OwnPlace { cgroup: "/group/agent/own".into(), lineage: [40, 41].into_iter().collect() };
+    node.index.runs_at(Some(own_place));
+    node.index.arrived(agents.clone()).unwrap();
+    node.index.heard(WorkloadEvent::Started(agents.clone()));
+    assert_eq!(node.enforcer.asked().placed, ["host"]);
+    assert_eq!(node.index.container_of(Path::new("/group/agent")), None);
+
+    let alike = Container { id: "alike".into(), pid: 42, ..agents.clone() };
+    node.index.arrived(alike).unwrap();
+    let elsewhere = Container { id: "elsewhere".into(), cgroup: "/group/b".into(), ..agents };
+    node.index.arrived(elsewhere).unwrap();
+    assert_eq!(node.in_force("alike"), ["all"]);
+    assert_eq!(node.in_force("elsewhere"), ["all"]);
+    assert_eq!(node.in_force("own"), Vec::<String>::new());
+}
+
+#[test]
 fn a_container_does_not_pass_for_the_host() {
     let mut node = Fixture::new();
     node.apply(&on_host("h")).unwrap();
@@ -111,11 +134,13 @@ fn a_container_that_starts_again_has_its_rules_before_anybody_tells_of_it() {
     assert_eq!(node.in_force("web"), Vec::<String>::new());
     node.index.appeared(Path::new(GROUP));
     assert_eq!(node.enforcer.asked().rules["web"], before, "links of the life before count");
+    assert_eq!(node.index.container_of(Path::new(GROUP)), None, "its own hook may ask");
 
     let again = Container { pid: 8, ..container("web", &[("app", "web")]) };
     node.index.heard(WorkloadEvent::Started(again));
     assert_eq!(node.in_force("web"), ["p"]);
     assert_eq!(node.enforcer.asked().removed, ["web"], "the rules hold without a break");
+    assert_eq!(node.index.container_of(Path::new(GROUP)), Some("web"));
     stop(&mut node, "web", 8);
     assert_eq!(node.in_force("web"), Vec::<String>::new());
 }
@@ -184,4 +209,17 @@ fn it_is_counted_which_containers_ran_before_they_had_their_rules() {
     running(&node, "asked");
     node.start("asked", &[("app", "web")]);
     assert_eq!(node.index.unasked(), unasked(2, 1));
+}
+
+#[test]
+fn what_could_not_be_expressed_is_told_of_a_restarted_container_too() {
+    let mut node = Fixture::new();
+    node.enforcer.asked().not_expressed = Some("no such hook".into());
+    node.apply(&on_app("p", "web", "/usr/bin/id")).unwrap();
+    node.start("web", &[("app", "web")]);
+    stop(&mut node, "web", 7);
+    node.index.appeared(Path::new(GROUP));
+    let again = Container { pid: 8, ..container("web", &[("app", "web")]) };
+    node.index.heard(WorkloadEvent::Started(again));
+    assert_eq!(node.index.overview().policies[0].notes.len(), 1);
 }

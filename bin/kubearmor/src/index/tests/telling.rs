@@ -73,3 +73,12 @@ fn calls_whose_path_no_hook_shows_are_told_before_any_workload_is_there() {
     let states: Vec<_> = overview.policies.iter().map(|policy| policy.state).collect();
     assert_eq!(states, ["Enforced", "Partial", "NotEnforced"]);
 }
+
+#[test]
+fn what_a_comparison_found_is_told_once() {
+    let mut node = Fixture::new();
+    let repair = Repair::done(enforce::RepairKind::Pin, "the pin was gone");
+    node.enforcer.asked().damaged = vec![repair.clone()];
+    assert_eq!(node.index.compare(), [repair]);
+    assert_eq!(node.index.compare(), []);
+}
