@@ -167,6 +167,12 @@ static __always_inline int load(const struct subject *s, const struct path *path
 	return guard_load(a, s->mounts) ? -EACCES : 0;
 }
 
+/* A function of its own: stacks are short. */
+static __noinline __u32 row_of_mapped(struct subject *s, struct dentry *dentry, struct vfsmount *mnt)
+{
+	return known_row(s, dentry, mnt);
+}
+
 SEC("lsm/mmap_file")
 int BPF_PROG(on_load, struct file *file, unsigned long asked, unsigned long prot, unsigned long flags, int ret)
 {
@@ -178,7 +184,7 @@ int BPF_PROG(on_load, struct file *file, unsigned long asked, unsigned long prot
 	struct dentry *dentry = file->f_path.dentry;
 	if (unlinked(dentry) || runs(s.task, dentry->d_inode))
 		return 0;
-	__u32 row = known_row(&s, dentry, file->f_path.mnt);
+	__u32 row = row_of_mapped(&s, dentry, file->f_path.mnt);
 	if (no_plan(&s, IMAGE_AT_EXEC, row, dentry->d_inode) && !(word(s.base + row) & ROW_MULTICALL) &&
 	    (s.label->caller_image != s.image ||
 	     !match_plan(s.base, IMAGE_AT_EXEC, match_class(s.base, row), s.label->caller)))

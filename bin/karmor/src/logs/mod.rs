@@ -22,6 +22,7 @@ pub(crate) use destination::Destination;
 use crate::command::{Filter, Format, LogOptions};
 
 /// What the streams bring, merged.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Event {
     Alert(Alert),
     Log(Log),
