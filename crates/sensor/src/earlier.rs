@@ -56,8 +56,6 @@ pub type Life = (u32, u32);
 /// An earlier run whose links are gone, so that its programs act no more or soon will not.
 pub struct Earlier {
     folder: PathBuf,
-    /// Its programs, by the kernel's numbers.
-    attached: Vec<u32>,
     alerts: MapHandle,
     programs: MapHandle,
     labels: MapHandle,
@@ -77,7 +75,6 @@ impl fmt::Debug for Earlier {
 impl Earlier {
     /// Opens what a run has pinned. `our_labels` are the labels of the programs that are in force now.
     pub(crate) fn open(folder: &Path, our_labels: &MapHandle) -> Result<Self, EarlierError> {
-        let attached = pins::links_in(folder).iter().filter_map(|l| pins::program_of(l)).collect();
         let map = |map: &'static str| {
             MapHandle::from_pinned_path(folder.join("maps").join(map))
                 .map_err(|source| EarlierError::NoMap { map, source })
@@ -94,7 +91,6 @@ impl Earlier {
         };
         let unreadable = |source| EarlierError::Unreadable { map: "labels", source };
         let earlier = Self {
-            attached,
             alerts: map("alerts")?,
             programs: map("programs")?,
             labels: map("labels")?,
@@ -119,14 +115,10 @@ impl Earlier {
         self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Whether none of its programs can report anything any more.
-    pub fn is_over(&self) -> bool {
-        if self.attached.iter().any(|program| pins::is_loaded(*program)) {
-            return false;
-        }
-        // One that was running when it was detached has ended by now (the kernel's RCU grace period).
+    /// Waits until none of its programs can report anything any more: they are detached already, and one that was running
+    /// then has ended after a grace period of the kernel's RCU.
+    pub fn wait_until_over(&self) {
         let _ = membarrier(MembarrierCommand::Global);
-        true
     }
 
     /// Which control groups it knew, by slot and generation.

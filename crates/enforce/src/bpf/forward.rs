@@ -13,9 +13,6 @@ use wire::{Record, RecordKind};
 use super::{directory::Directory, handover::Handover, told::Told};
 use crate::{Event, events::Sender};
 
-/// The kernel detaches programs within a moment, unless somebody else holds them.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What clients have to come back after the agent has gone, before they miss what was raised meanwhile.
 const RETURN: Duration = Duration::from_secs(10);
 
@@ -35,8 +32,6 @@ pub(super) struct Forwarder {
 enum Phase {
     /// They may be in force beside ours.
     InForce(Receiver<Handover>),
-    /// Their links are gone.
-    Ending(Handover, Instant),
     /// They report nothing any more, but of what they have reported ours may not all have been seen.
     Ended(Handover),
     /// All that ours reported besides is known.
@@ -80,7 +75,7 @@ impl Witness for Forwarder {
             tracing::warn!(slot = record.slot, "a record of a workload that is long gone");
             return Then::Next;
         };
-        if matches!(self.earlier, Phase::InForce(_) | Phase::Ending(..) | Phase::Ended(_)) {
+        if matches!(self.earlier, Phase::InForce(_) | Phase::Ended(_)) {
             self.told.note(&record);
         }
         let rules = if record.kind == RecordKind::Alert { rules } else { None };
@@ -90,16 +85,12 @@ impl Witness for Forwarder {
     fn seen_all(&mut self) -> Then {
         self.earlier = match mem::replace(&mut self.earlier, Phase::Gone) {
             Phase::InForce(news) => match news.try_recv() {
-                Ok(handover) => Phase::Ending(handover, Instant::now()),
+                Ok(handover) => {
+                    handover.wait_until_over();
+                    Phase::Ended(handover)
+                }
                 Err(_) => Phase::InForce(news),
             },
-            Phase::Ending(handover, since) => {
-                if handover.is_over() || since.elapsed() > PATIENCE {
-                    Phase::Ended(handover)
-                } else {
-                    Phase::Ending(handover, since)
-                }
-            }
             Phase::Ended(handover) => Phase::Left(handover, Instant::now()),
             Phase::Left(handover, since)
                 if self.events.wants_earlier() || since.elapsed() > RETURN =>

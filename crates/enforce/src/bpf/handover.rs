@@ -36,9 +36,9 @@ pub(super) struct Known {
 }
 
 impl Handover {
-    /// Whether the earlier programs report nothing any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.left.iter().all(Earlier::is_over)
+    /// Waits until the earlier programs report nothing any more.
+    pub(super) fn wait_until_over(&self) {
+        self.left.iter().for_each(Earlier::wait_until_over);
     }
 
     /// Tells all that nobody has read, and what could not be told.
