@@ -17,8 +17,19 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the guest of a virtual machine finds in /usr/local/bin.
 const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
 /// Always built together: cargo would build what they share anew for every other selection of them.
-const PACKAGES: [&str; 10] =
-    ["kubearmor", "karmor", "probe", "guest", "cases", "demo", "bench", "law", "scale", "sensor"];
+const PACKAGES: [&str; 11] = [
+    "kubearmor",
+    "karmor",
+    "probe",
+    "guest",
+    "cases",
+    "demo",
+    "bench",
+    "law",
+    "scale",
+    "soak",
+    "sensor",
+];
 
 /// Arguments of `cargo xtask build`.
 #[derive(clap::Args)]

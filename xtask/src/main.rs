@@ -10,6 +10,7 @@ mod e2e;
 mod program;
 mod prove;
 mod scale;
+mod soak;
 mod test;
 mod verifier;
 mod vm;
@@ -44,6 +45,8 @@ enum Task {
     Prove(prove::Arguments),
     /// Count what a node full of protected containers takes of memory
     Scale(scale::Arguments),
+    /// Start containers by the thousand, and open what is forbidden by the million
+    Soak(soak::Arguments),
     /// Run every check and test, or the named ones
     Test(test::Arguments),
     /// Load every kernel program into every kernel, in virtual machines
@@ -78,6 +81,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::E2e(arguments) => e2e::perform(&checkout, &arguments),
         Task::Prove(arguments) => prove::perform(&checkout, &arguments),
         Task::Scale(arguments) => scale::perform(&checkout, &arguments),
+        Task::Soak(arguments) => soak::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),

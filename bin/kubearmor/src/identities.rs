@@ -29,6 +29,11 @@ impl Identities {
         self.0.read().unwrap_or_else(PoisonError::into_inner).containers.get(key).cloned()
     }
 
+    /// Containers that are known, present and past.
+    pub(crate) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).containers.len()
+    }
+
     pub(crate) fn insert(&self, key: &WorkloadKey, container: &Container) {
         let identity = ContainerIdentity {
             id: container.id.clone(),

@@ -102,6 +102,11 @@ impl Attributor {
         Self { node, enforcer, system, programs: ProgramTable::new(programs) }
     }
 
+    /// Programs that are remembered.
+    pub(crate) fn programs(&self) -> usize {
+        self.programs.len()
+    }
+
     pub(crate) fn attribute(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {
         match event.record.kind {
             RecordKind::Alert => self.alert(event, subject),

@@ -207,3 +207,14 @@ fn beyond_the_limit_a_threshold_event_is_published_once() {
     assert_eq!(account.counts.delivered, 3);
     assert_eq!(account.counts.throttled, 197);
 }
+
+#[test]
+fn workloads_that_nobody_can_name_have_one_account_together() {
+    let mut reporter = reporter(Limit::default());
+    for _ in 0..1000 {
+        reporter.nameless(&record(Operation::Open, -13, 1));
+    }
+    let [account] = reporter.accounts().try_into().unwrap();
+    assert_eq!((&*account.key.workload, account.counts.lost), ("", 1000));
+    assert_eq!(reporter.memory().accounts, 1);
+}
