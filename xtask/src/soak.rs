@@ -52,6 +52,14 @@ enum Run {
         /// Containers that run side by side
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
         workers: u32,
+        /// Start them by a runtime of our own, which does only what the agent sees
+        #[arg(long)]
+        own: bool,
+    },
+    /// What a start is made of, each part by itself
+    Costs {
+        #[arg(long, default_value_t = 50)]
+        times: u32,
     },
     /// How long containers go without rules of which nobody asks the agent
     Gap {
@@ -96,14 +104,13 @@ pub(crate) fn perform(checkout: &Checkout, arguments: &Arguments) -> Result<Exit
     }
     let runtime = format!("--runtime={}", arguments.runtime.name());
     let argv = match arguments.run {
-        Run::Starts { starts, workers } => {
-            vec![
-                "starts".to_owned(),
-                format!("--starts={starts}"),
-                format!("--workers={workers}"),
-                runtime,
-            ]
+        Run::Starts { starts, workers, own } => {
+            let mut words = vec!["starts".to_owned(), runtime];
+            words.extend([format!("--starts={starts}"), format!("--workers={workers}")]);
+            words.extend(own.then(|| "--own".to_owned()));
+            words
         }
+        Run::Costs { times } => vec!["costs".to_owned(), format!("--times={times}"), runtime],
         Run::Gap { starts } => {
             machine.containerd = true;
             vec!["gap".to_owned(), format!("--starts={starts}")]

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::{Appearing, Followed, OwnPlace, Runtime, WorkloadEvent};
+use workload::{Appearing, Container, Followed, OwnPlace, Runtime, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
@@ -409,7 +409,7 @@ fn follow_control_groups(index: IndexHandle) -> std::io::Result<Appearing> {
     let appearing = Appearing::tell(sender)?;
     tokio::spawn(async move {
         while let Some(group) = groups.recv().await {
-            if index.call(move |index| index.appeared(&group)).await.is_err() {
+            if index.call(move |index| index.appeared(&group, Container::is_there)).await.is_err() {
                 return;
             }
         }

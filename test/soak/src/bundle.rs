@@ -4,13 +4,13 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::rules;
+use crate::{rules, starter};
 
 const PLACE: &str = "/srv/soak";
 const STATE: &str = "/run/soak-runtime";
@@ -42,11 +42,23 @@ pub(crate) enum Start {
 pub(crate) struct Bundle {
     runtime: PathBuf,
     place: PathBuf,
+    argv: Vec<String>,
+    /// Its hooks ask the agent.
+    asks: bool,
 }
 
 impl Bundle {
     /// Makes a bundle whose containers run the probe with these arguments.
     pub(crate) fn make(runtime: &Path, name: &str, probe: &[&str]) -> Result<Self> {
+        Self::with(runtime, name, probe, &hooks())
+    }
+
+    /// As [`Bundle::make`], but nobody asks the agent.
+    pub(crate) fn without_hooks(runtime: &Path, name: &str, probe: &[&str]) -> Result<Self> {
+        Self::with(runtime, name, probe, &json!({}))
+    }
+
+    fn with(runtime: &Path, name: &str, probe: &[&str], hooks: &Value) -> Result<Self> {
         let place = Path::new(PLACE).join(name);
         let root = place.join("rootfs");
         for directory in ["", "proc", "dev", "sys"] {
@@ -56,10 +68,14 @@ impl Bundle {
         for file in [SECRET, NOTE] {
             fs::write(root.join(file.trim_start_matches('/')), "x")?;
         }
-        let mut argv = vec!["/probe"];
-        argv.extend(probe);
-        fs::write(place.join("config.json"), specification(&argv).to_string())?;
-        Ok(Self { runtime: runtime.to_owned(), place })
+        let argv: Vec<_> = ["/probe"].iter().chain(probe).map(ToString::to_string).collect();
+        fs::write(place.join("config.json"), specification(&argv, hooks).to_string())?;
+        Ok(Self {
+            runtime: runtime.to_owned(),
+            place,
+            argv,
+            asks: hooks.get("createRuntime").is_some(),
+        })
     }
 
     /// A container of this id from beginning to end, not started yet.
@@ -97,22 +113,38 @@ impl Bundle {
         let mut command = self.run(id);
         let status = command.stdout(Stdio::null()).stderr(log).status();
         let status = status.with_context(|| self.runtime.display().to_string())?;
-        let start = match status.code() {
-            Some(EACCES) => Start::Refused,
-            Some(0) => Start::Opened,
-            _ => {
-                let said = fs::read_to_string(&words).unwrap_or_default();
-                Start::Failed(format!("{status}: {}", said.trim()))
-            }
-        };
+        let said = fs::read_to_string(&words).unwrap_or_default();
         fs::remove_file(&words)?;
-        Ok(start)
+        Ok(judged(status, said.trim()))
+    }
+
+    /// As [`Bundle::start`], by the runtime of our own.
+    pub(crate) fn start_by_own(&self, id: &str) -> Result<Start> {
+        let status = starter::run(&self.place, id, &self.argv, self.asks)?;
+        Ok(judged(status, ""))
+    }
+
+    /// Tells the agent that a container of this id has ended, as a runtime does.
+    pub(crate) fn tell_end(&self, id: &str) -> Result<()> {
+        starter::tell(&self.place, id, None)
     }
 }
 
-fn specification(argv: &[&str]) -> serde_json::Value {
-    let (label, value) = rules::LABEL;
+fn judged(status: ExitStatus, said: &str) -> Start {
+    match status.code() {
+        Some(EACCES) => Start::Refused,
+        Some(0) => Start::Opened,
+        _ => Start::Failed(format!("{status}: {said}")),
+    }
+}
+
+fn hooks() -> Value {
     let hook = json!([{"path": AGENT, "args": ["kubearmor", "hook"], "timeout": HOOK_SECONDS}]);
+    json!({"createRuntime": hook, "poststop": hook})
+}
+
+fn specification(argv: &[String], hooks: &Value) -> Value {
+    let (label, value) = rules::LABEL;
     let namespaces = ["pid", "mount", "ipc", "uts"].map(|kind| json!({"type": kind}));
     json!({
         "ociVersion": "1.0.2",
@@ -129,7 +161,7 @@ fn specification(argv: &[&str]) -> serde_json::Value {
             "kubearmor.io/namespace": "default",
             "io.kubernetes.cri-o.Labels": json!({label: value}).to_string(),
         },
-        "hooks": {"createRuntime": hook, "poststop": hook},
+        "hooks": hooks,
         "linux": {"namespaces": namespaces},
     })
 }

@@ -1,12 +1,14 @@
 //! Long runs inside the virtual machine: containers that come and go by the thousand, containers that nobody asks the
 //! agent about, and opens by the million. `cargo xtask soak` starts it there.
-#![forbid(unsafe_code)]
+#![expect(unsafe_code, reason = "a container's first process is made by clone3")]
 
 mod bundle;
+mod costs;
 mod gap;
 mod growth;
 mod opens;
 mod rules;
+mod starter;
 mod starts;
 mod usage;
 
@@ -31,6 +33,16 @@ enum Run {
         #[arg(long)]
         workers: usize,
         /// The container runtime, as `runc` is called
+        #[arg(long)]
+        runtime: PathBuf,
+        /// Start them by a runtime of our own, which does only what the agent sees
+        #[arg(long)]
+        own: bool,
+    },
+    /// Measures what a start is made of
+    Costs {
+        #[arg(long)]
+        times: u32,
         #[arg(long)]
         runtime: PathBuf,
     },
@@ -63,7 +75,10 @@ fn main() -> ExitCode {
 fn perform(run: Run) -> Result<bool> {
     ensure!(guest::is_here(), "this is for the test bed's virtual machine");
     match run {
-        Run::Starts { starts, workers, runtime } => starts::perform(starts, workers, &runtime),
+        Run::Starts { starts, workers, runtime, own } => {
+            starts::perform(starts, workers, &runtime, own)
+        }
+        Run::Costs { times, runtime } => costs::perform(times, &runtime),
         Run::Gap { starts } => gap::perform(starts),
         Run::Opens { opens, runtime } => opens::perform(opens, &runtime),
     }

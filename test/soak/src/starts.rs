@@ -50,12 +50,13 @@ impl Tally {
     }
 }
 
-pub(crate) fn perform(starts: usize, workers: usize, runtime: &Path) -> Result<bool> {
+pub(crate) fn perform(starts: usize, workers: usize, runtime: &Path, own: bool) -> Result<bool> {
     let mut agent = Agent::start(&["--enableNRI=false"])?;
     agent.wait_until_ready()?;
     let bundle = Bundle::make(runtime, "first", &["open", SECRET])?;
     // Without rules it succeeds: else every start below would prove nothing.
-    match bundle.start("free")? {
+    let start = |id: &str| if own { bundle.start_by_own(id) } else { bundle.start(id) };
+    match start("free")? {
         Start::Opened => {}
         other => bail!("without a policy, a container's program should read {SECRET}: {other:?}"),
     }
@@ -71,7 +72,7 @@ pub(crate) fn perform(starts: usize, workers: usize, runtime: &Path) -> Result<b
         let count = round.min(starts - tally.started());
         // As on any node, something runs beside what comes and goes; at each look nothing does.
         resident.begin("resident")?;
-        tally.add(run_round(&bundle, tally.started(), count, workers)?);
+        tally.add(run_round(&start, tally.started(), count, workers)?);
         resident.end("resident")?;
         let usage = usage::look(agent.pid())?;
         println!("{}; {}", so_far(&tally, since.elapsed()), shown(&usage));
@@ -107,14 +108,19 @@ fn warm_up(starts: usize) -> usize {
 }
 
 /// Starts so many containers, side by side, and returns when all have ended.
-fn run_round(bundle: &Bundle, first: usize, count: usize, workers: usize) -> Result<Tally> {
+fn run_round(
+    start: &(impl Fn(&str) -> Result<Start> + Sync),
+    first: usize,
+    count: usize,
+    workers: usize,
+) -> Result<Tally> {
     let tallies: Vec<Result<Tally>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..workers)
             .map(|worker| {
                 scope.spawn(move || {
                     let mut tally = Tally::default();
                     for number in (first + worker..first + count).step_by(workers) {
-                        tally.count(bundle.start(&format!("soak-{number}"))?);
+                        tally.count(start(&format!("soak-{number}"))?);
                     }
                     Ok(tally)
                 })

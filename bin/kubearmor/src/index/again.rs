@@ -2,7 +2,7 @@
 //! are bound to it when it is seen to appear. Nothing makes the runtime wait for that, so it narrows the gap at best.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,26 +27,34 @@ struct Past {
     told: bool,
 }
 
-/// The longest ended first.
 #[derive(Default)]
-pub(super) struct Pasts(VecDeque<Past>);
+pub(super) struct Pasts {
+    /// The longest ended first. One stays while its control group is there again: unless somebody tells of that life, its
+    /// end is not told either.
+    lives: VecDeque<Past>,
+    /// Folders of containers that run, to be looked into before they end.
+    folders: BTreeSet<PathBuf>,
+}
 
 impl Pasts {
     fn remember(&mut self, container: Container, links: Arc<Links>) {
-        self.forget(&container.cgroup);
-        if self.0.len() >= MOST {
-            self.0.pop_front();
+        if let Some(at) =
+            self.lives.iter().position(|past| past.container.cgroup == container.cgroup)
+        {
+            self.lives.remove(at);
         }
-        self.0.push_back(Past { container, links, told: false });
+        if self.lives.len() >= MOST {
+            self.lives.pop_front();
+        }
+        self.lives.push_back(Past { container, links, told: false });
     }
 
-    fn forget(&mut self, cgroup: &Path) -> Option<Past> {
-        let at = self.0.iter().position(|past| past.container.cgroup == *cgroup)?;
-        self.0.remove(at)
+    fn of(&self, cgroup: &Path) -> Option<&Past> {
+        self.lives.iter().find(|past| past.container.cgroup == *cgroup)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.lives.len()
     }
 }
 
@@ -59,21 +67,36 @@ impl Index {
         }
     }
 
+    /// The folder of a container that runs and has rules is looked into before it can start again.
+    pub(super) fn look_out_for(&mut self, key: &WorkloadKey) {
+        let Some(Governed { container: Some(container), rules: Some(rules), .. }) =
+            self.workloads.get(key)
+        else {
+            return;
+        };
+        if !rules.rules.is_empty()
+            && let Some(folder) = container.cgroup.parent()
+        {
+            self.pasts.folders.insert(folder.to_owned());
+        }
+    }
+
     /// Folders in which control groups of containers may appear again, as far as they have not been asked for.
-    pub(crate) fn take_folders(&mut self) -> Vec<PathBuf> {
-        let mut folders = Vec::new();
-        for past in self.pasts.0.iter_mut().filter(|past| !past.told) {
+    pub(crate) fn take_folders(&mut self) -> BTreeSet<PathBuf> {
+        let mut folders = std::mem::take(&mut self.pasts.folders);
+        for past in self.pasts.lives.iter_mut().filter(|past| !past.told) {
             past.told = true;
             folders.extend(past.container.cgroup.parent().map(Path::to_owned));
         }
-        folders.sort_unstable();
-        folders.dedup();
         folders
     }
 
     /// A control group has appeared. If it is one of a container that was there before, that one's rules hold in it.
-    pub(crate) fn appeared(&mut self, cgroup: &Path) {
-        let Some(Past { mut container, links, .. }) = self.pasts.forget(cgroup) else { return };
+    /// `is_there` says of a container whether its first process is still in its control group.
+    pub(crate) fn appeared(&mut self, cgroup: &Path, is_there: impl Fn(&Container) -> bool) {
+        self.end_unheard(cgroup, is_there);
+        let Some(Past { container, links, .. }) = self.pasts.of(cgroup) else { return };
+        let (mut container, links) = (container.clone(), Arc::clone(links));
         let key = WorkloadKey(container.id.as_str().into());
         if self.workloads.contains_key(&key) {
             return;
@@ -90,6 +113,22 @@ impl Index {
             ..Governed::of(container)
         };
         self.follow(&key, governed);
+    }
+
+    /// Where a control group appears, the life that was in one of that name is over, though its end may be told later, or
+    /// never: a program that is refused at once can be gone before anybody has asked the runtime about it.
+    fn end_unheard(&mut self, cgroup: &Path, is_there: impl Fn(&Container) -> bool) {
+        let known = self.cgroups.get(cgroup).cloned();
+        let past = || self.pasts.of(cgroup).map(|past| past.container.id.as_str().into());
+        let Some(key) = known.or_else(|| past().map(WorkloadKey)) else { return };
+        let Some(governed) = self.workloads.get(&key) else { return };
+        let lives_there = governed.container.as_ref().is_some_and(|container| {
+            // The news may be that of the very group in which the container runs by now.
+            container.cgroup != *cgroup || (!governed.foreseen && is_there(container))
+        });
+        if !lives_there {
+            self.stopped(&key.0, |_| true);
+        }
     }
 
     /// Takes a container over whose control group has its rules already. False if there is none.

@@ -31,6 +31,7 @@ impl Index {
         let foreseen = before.is_some_and(|governed| governed.foreseen);
         // Whoever waits for a container asks through `arrived`; what went wrong is logged.
         drop(self.arrived(container));
+        self.look_out_for(&key);
         // The agent's own is left out.
         if self.scanned && !asked && self.workloads.contains_key(&key) {
             self.unasked.started += 1;
