@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::Path,
     process::{Command, Stdio},
     time::Instant,
@@ -9,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use guest::agent::Agent;
+use serde_json::json;
 
 use crate::{
     bundle::{Bundle, SECRET},
@@ -41,13 +43,26 @@ pub(crate) fn perform(times: u32, runtime: &Path) -> Result<bool> {
     };
     part("a small program", &mut |_| run(Command::new("probe").args(["open", "/etc/hostname"])))?;
     part("the agent's version", &mut |_| run(Command::new("kubearmor").arg("--version")))?;
-    part("the hook, for an end", &mut |id| own.tell_end(id))?;
+    part("the hook, for an end", &mut hook)?;
+    part("what it says", &mut |id| own.tell_end(id))?;
     part("own runtime, no hook", &mut |id| bare.start_by_own(id).map(drop))?;
     part("own runtime", &mut |id| own.start_by_own(id).map(drop))?;
     part("the runtime, no hook", &mut |id| bare.start(id).map(drop))?;
     part("the runtime", &mut |id| own.start(id).map(drop))?;
     resident.end("resident")?;
     Ok(true)
+}
+
+/// Calls the agent's hook as a runtime does when a container has ended.
+fn hook(id: &str) -> Result<()> {
+    let state = json!({"id": id, "pid": 0, "status": "stopped", "bundle": "/"}).to_string();
+    let mut hook = Command::new("kubearmor");
+    let mut hook =
+        hook.arg("hook").stdin(Stdio::piped()).spawn().context("cannot start the hook")?;
+    hook.stdin.take().context("its input")?.write_all(state.as_bytes())?;
+    let status = hook.wait()?;
+    ensure!(status.success(), "the hook ended with {status}");
+    Ok(())
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -1,7 +1,9 @@
 //! A container runtime cut down to what the agent sees of one, so that ten thousand starts take minutes on an emulated
 //! processor. What crun does is done in the same order: a control group and new namespaces, the root file system mounted,
-//! the `createRuntime` hook waited for, `pivot_root`, the entry point, `poststop` when the control group is gone. Left out
-//! is what nobody looks at: mounts beside `/proc`, devices, limits, users, seccomp, a file of the container's state.
+//! the agent asked as at the stage `createRuntime`, `pivot_root`, the entry point, the stage `poststop` when the control group
+//! is gone. Left out is what nobody looks at: mounts beside `/proc`, devices, limits, users, seccomp, a file of the
+//! container's state. What `kubearmor hook` sends and waits for is sent and waited for by the same functions, but without a
+//! process for each stage: two of these take longer here than all the rest.
 
 use std::{
     ffi::{CStr, CString},
@@ -12,8 +14,9 @@ use std::{
         unix::{ffi::OsStrExt as _, process::ExitStatusExt as _},
     },
     path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
+    process::ExitStatus,
     ptr,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -26,9 +29,14 @@ use rustix::{
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
 use serde_json::json;
+use workload::{
+    hook::{Request, ask, socket},
+    oci::State,
+};
 
 const CGROUPS: &str = "/sys/fs/cgroup/soak";
-const AGENT: &str = "/usr/local/bin/kubearmor";
+const RUN: &str = "/run/kubearmor";
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Of `linux/sched.h`; wider than what libc has.
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 /// How a container's first process ends whose root file system could not be prepared.
@@ -82,20 +90,19 @@ fn path(path: &Path) -> Result<CString> {
     CString::new(path.as_os_str().as_bytes()).with_context(|| path.display().to_string())
 }
 
-/// Calls the agent's hook as a runtime does: before a container with this first process starts, or when it has ended.
+/// Says what the hook says: before a container with this first process starts, or when it has ended.
 pub(crate) fn tell(bundle: &Path, id: &str, first: Option<Pid>) -> Result<()> {
-    let (status, pid) = first.map_or(("stopped", 0), |pid| ("creating", pid.as_raw_pid()));
-    let state =
-        json!({"ociVersion": "1.0.2", "id": id, "pid": pid, "status": status, "bundle": bundle});
-    let mut hook = Command::new(AGENT);
-    hook.arg("hook").env_clear().stdin(Stdio::piped()).stdout(Stdio::null());
-    let mut hook = hook.spawn().context(AGENT)?;
-    if let Some(stdin) = &mut hook.stdin {
-        stdin.write_all(state.to_string().as_bytes())?;
-    }
-    let ended = hook.wait()?;
-    ensure!(ended.success(), "the hook of container {id}, {status}, ended with {ended}");
-    Ok(())
+    let request = match first {
+        Some(first) => {
+            let state = json!({"id": id, "pid": first.as_raw_pid(), "status": "creating", "bundle": bundle});
+            let state = State::read(state.to_string().as_bytes())?;
+            let specification = fs::read(state.specification())?;
+            Request::Starting(state.newcomer(&specification)?)
+        }
+        None => Request::Ended(id.to_owned()),
+    };
+    ask(&socket(Path::new(RUN)), &request, PATIENCE, false)
+        .with_context(|| format!("container {id}"))
 }
 
 /// Starts the container's first process in its control group and in namespaces of its own.
