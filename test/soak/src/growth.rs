@@ -30,12 +30,11 @@ fn bound(what: &str) -> Bound {
         DESCRIPTORS | THREADS => Bound::More(2),
         MAPS => Bound::More(256),
         SLAB | DYING => Bound::Shown,
-        // Images that are given back wait for company: 256 of some KiB each.
-        "KiB of images" => Bound::AtMost(1024),
         // Slots and images, as many as there are slots of each, and those in use.
         "remembered slots and images" => Bound::AtMost(2 * 16_384 + 1024),
         "remembered programs" => Bound::AtMost(16_384),
-        "containers that may come again" => Bound::AtMost(1024),
+        // Images that are given back wait for company: 256 of some KiB each.
+        "KiB of images" | "containers that may come again" => Bound::AtMost(1024),
         "remembered containers" => Bound::AtMost(2 * 1024),
         // A few lines for each container that is remembered.
         "accounts" | "throttled rules" => Bound::AtMost(8 * 1024),
