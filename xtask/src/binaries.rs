@@ -18,7 +18,7 @@ pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the guest of a virtual machine finds in /usr/local/bin.
 const INSTALLED: [&str; 3] = ["kubearmor", "karmor", "probe"];
 /// Always built together: cargo would build what they share anew for every other selection of them.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "kubearmor",
     "karmor",
     "probe",
@@ -28,6 +28,7 @@ const PACKAGES: [&str; 12] = [
     "bench",
     "law",
     "scale",
+    "soak",
     "sensor",
     "node",
     "pause",

@@ -12,6 +12,7 @@ mod image;
 mod program;
 mod prove;
 mod scale;
+mod soak;
 mod test;
 mod verifier;
 mod vm;
@@ -51,6 +52,8 @@ enum Task {
     Prove(prove::Arguments),
     /// Count what a node full of protected containers takes of memory
     Scale(scale::Arguments),
+    /// Start containers by the thousand, and open what is forbidden by the million
+    Soak(soak::Arguments),
     /// Run every check and test, or the named ones
     Test(test::Arguments),
     /// Load every kernel program into every kernel, in virtual machines
@@ -87,6 +90,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Image(arguments) => image::perform(&checkout, &arguments),
         Task::Prove(arguments) => prove::perform(&checkout, &arguments),
         Task::Scale(arguments) => scale::perform(&checkout, &arguments),
+        Task::Soak(arguments) => soak::perform(&checkout, &arguments),
         Task::Test(arguments) => test::perform(&checkout, &arguments),
         Task::Verifier(arguments) => verifier::perform(&checkout, &arguments),
         Task::Vm(task) => vm::perform(&checkout, task),

@@ -1,6 +1,12 @@
 //! Wires the agent together: what starts in which order, and how it ends.
 
-use std::{fs, io::IsTerminal as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use cluster::View;
@@ -17,7 +23,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
-use workload::{Followed, OwnPlace, Runtime, WorkloadEvent};
+use workload::{Appearing, Container, Followed, OwnPlace, Runtime, WorkloadEvent};
 
 use crate::{
     arrivals::{self, Arrivals},
@@ -240,7 +246,7 @@ async fn serve(sources: Sources, config: Config, loaded: Loaded) -> anyhow::Resu
     tokio::spawn(runtimes::keep(config.clone(), followed.subscribe()));
     let (ways, told) = (arrivals.ways.follow(), followed.subscribe());
     tokio::spawn(ways::tell(ways, told, config.clone(), capabilities, enforcing));
-    tokio::spawn(follow_containers(known, &followed, index.clone(), Arc::clone(&scanned)));
+    tokio::spawn(follow_containers(known, &followed, arrivals, Arc::clone(&scanned)));
 
     let comparing = tokio::spawn(comparison.go_on());
 
@@ -348,23 +354,44 @@ fn follow_files(reloader: &Arc<Reloader>, config: &Config) {
 fn follow_containers(
     runtimes: Vec<Runtime>,
     followed: &watch::Sender<Followed>,
-    index: IndexHandle,
+    arrivals: Arc<Arrivals>,
     scanned: Arc<Notify>,
 ) -> impl Future<Output = ()> + use<> {
     let (sender, mut receiver) = mpsc::channel::<WorkloadEvent>(WORKLOAD_QUEUE);
     workload::follow(runtimes, &sender, followed);
     drop(sender);
+    let index = arrivals.index.clone();
+    let appearing = follow_control_groups(index.clone())
+        .inspect_err(|problem| warn!("control groups are not seen as they appear: {problem}"));
     async move {
         while let Some(event) = receiver.recv().await {
-            let ready = index.call(move |index| {
+            let heard = index.call(move |index| {
                 index.heard(event);
-                index.is_ready()
+                (index.is_ready(), index.unasked(), index.take_folders())
             });
-            match ready.await {
-                Ok(true) => scanned.notify_one(),
-                Ok(false) => {}
-                Err(_gone) => return,
+            let Ok((ready, unasked, folders)) = heard.await else { return };
+            arrivals.ways.started(unasked);
+            if ready {
+                scanned.notify_one();
+            }
+            for folder in folders {
+                // A pod's folder goes with the pod.
+                let _ = appearing.as_ref().map(|appearing| appearing.look_into(&folder));
             }
         }
     }
+}
+
+/// Hands control groups that appear to the index: they may be those of containers that start again.
+fn follow_control_groups(index: IndexHandle) -> std::io::Result<Appearing> {
+    let (sender, mut groups) = mpsc::channel::<PathBuf>(WORKLOAD_QUEUE);
+    let appearing = Appearing::tell(sender)?;
+    tokio::spawn(async move {
+        while let Some(group) = groups.recv().await {
+            if index.call(move |index| index.appeared(&group, Container::is_there)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(appearing)
 }

@@ -26,7 +26,7 @@ const LOOK_FOR_ENDED: Duration = Duration::from_mins(1);
 /// The agent as hooks and NRI see it.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
-    index: IndexHandle,
+    pub(crate) index: IndexHandle,
     /// Where containerd may listen.
     containerd: Vec<PathBuf>,
     pub(crate) ways: Ways,

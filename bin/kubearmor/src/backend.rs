@@ -7,7 +7,7 @@ use enforce::{
     bpf::{BpfEnforcer, Rings, Use},
 };
 use ruleset::RuleSet;
-use sensor::{Capabilities, Counters, Loaded};
+use sensor::{Capabilities, Counters, Held, Loaded};
 use wire::Visibility;
 
 use crate::config::{Config, OnAgentLoss};
@@ -29,8 +29,14 @@ pub(crate) trait Backend: Enforcer {
     /// What the programs have counted, of all workloads together.
     fn counters(&self) -> Counters;
 
-    /// How much of what is limited is in use.
+    /// Whether a program of the workload runs by now, or has run.
+    fn has_entered(&self, workload: &WorkloadKey) -> bool;
+
+    /// How much is held for the workloads.
     fn in_use(&self) -> Use;
+
+    /// What the kernel holds, counted there entry by entry.
+    fn held(&self) -> Held;
 
     /// Repeats of a log within this time are counted in the next one.
     fn merge_logs(&mut self, window: Duration);
@@ -60,6 +66,10 @@ impl Backend for BpfEnforcer {
         Self::in_use(self)
     }
 
+    fn held(&self) -> Held {
+        Self::held(self)
+    }
+
     fn compare(&mut self) -> Vec<Repair> {
         Self::compare(self)
     }
@@ -70,6 +80,10 @@ impl Backend for BpfEnforcer {
 
     fn let_go(&mut self) -> Result<(), String> {
         Self::let_go(self).map_err(|error| chain(&error))
+    }
+
+    fn has_entered(&self, workload: &WorkloadKey) -> bool {
+        Self::has_entered(self, workload)
     }
 
     fn merge_logs(&mut self, window: Duration) {
@@ -138,8 +152,16 @@ impl Backend for NoEnforcer {
         Use::default()
     }
 
+    fn held(&self) -> Held {
+        Held::default()
+    }
+
     fn let_go(&mut self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn has_entered(&self, _: &WorkloadKey) -> bool {
+        false
     }
 
     fn merge_logs(&mut self, _: Duration) {}

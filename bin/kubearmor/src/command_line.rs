@@ -116,9 +116,13 @@ fn file() -> Arg {
 }
 
 fn agent() -> Command {
+    // Made only if it is asked for: a container's start waits for the hook, which has no use for all these flags.
+    Command::new("agent").about("Enforce policies and report what they catch").defer(with_flags)
+}
+
+fn with_flags(agent: Command) -> Command {
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
-    let mut agent = Command::new("agent")
-        .about("Enforce policies and report what they catch")
+    let mut agent = agent
         .after_help(
             "A flag wins over an environment variable (the key in upper case), that over the file.",
         )

@@ -10,7 +10,7 @@ use std::{
 use enforce::{Event, Events, Gap, Losses, Lost, News, WorkloadKey};
 use feed::{Feed, Level, metrics::Histogram};
 use telemetry::{
-    Account, Alert, Counts, Delivery, FieldCounts, Log, Node, Occurrence, Reporter, Series,
+    Account, Alert, Counts, Delivery, FieldCounts, Log, Memory, Node, Occurrence, Reporter, Series,
     Settings, Sink, Subject, Suppressed,
 };
 use tracing::{info, warn};
@@ -77,6 +77,11 @@ impl Accounts {
     pub(crate) fn counted(&self) -> (Vec<(Series, Counts)>, Vec<FieldCounts>) {
         self.enter_losses();
         self.reporter(|reporter| (reporter.tally(), reporter.published()))
+    }
+
+    /// How much the reporter remembers.
+    pub(crate) fn memory(&self) -> Memory {
+        self.reporter(|reporter| reporter.memory())
     }
 
     pub(crate) fn set(&self, settings: Settings, cluster: &str) {
@@ -219,8 +224,7 @@ fn report(accounts: &Accounts, identities: &Identities, event: &Event, sink: &mu
         None if &*event.workload.0 == WorkloadKey::HOST => Subject::Host,
         // Forgotten long ago; nobody could make sense of an event without a name.
         None => {
-            return accounts
-                .reporter(|reporter| reporter.nameless(&event.workload.0, &event.record));
+            return accounts.reporter(|reporter| reporter.nameless(&event.record));
         }
     };
     let occurrence = Occurrence {

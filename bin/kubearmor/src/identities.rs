@@ -28,6 +28,11 @@ impl Identities {
         self.0.read().unwrap_or_else(PoisonError::into_inner).containers.get(key).cloned()
     }
 
+    /// Containers that are known, present and past.
+    pub(crate) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).containers.len()
+    }
+
     pub(crate) fn insert(&self, key: &WorkloadKey, identity: ContainerIdentity) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.ended.retain(|ended| ended != key);

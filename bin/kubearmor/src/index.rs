@@ -3,11 +3,13 @@
 //! The index owns policies, workloads and postures. Every change computes the rule sets of the workloads it concerns
 //! and hands those that differ to the enforcer, before anybody hears that the change is done.
 
+mod again;
 mod arrival;
+mod governed;
 mod objects;
 mod overview;
 mod pods;
-mod rule_sets;
+mod shared;
 mod writer;
 
 use std::{
@@ -18,15 +20,16 @@ use std::{
 };
 
 use cluster::{Mode, View};
-use enforce::{EnforceError, NotExpressed, Placement, Repair, WorkloadKey};
+use enforce::{EnforceError, Placement, Repair, WorkloadKey};
 use policy::{Kind, Policy, PolicyId};
 use ruleset::{Links, Postures, RuleSet, Workload};
 use tracing::{debug, error, info, warn};
 use wire::Visibility;
-use workload::{Container, OwnPlace, RootPlace, WorkloadEvent};
+use workload::{OwnPlace, WorkloadEvent};
 
-use self::{objects::Object, rule_sets::RuleSets};
+use self::{again::Pasts, governed::Governed, objects::Object, shared::Shared};
 pub(crate) use self::{
+    arrival::Unasked,
     overview::{Overview, POLICY_STATES, WorkloadState},
     writer::{Gone, IndexHandle, start},
 };
@@ -97,24 +100,6 @@ struct Held {
     keeper: Keeper,
 }
 
-struct Governed {
-    workload: Workload,
-    placement: Placement,
-    /// Where its root filesystem can be read.
-    root: RootPlace,
-    /// What was told of it; `None` for the host.
-    container: Option<Container>,
-    /// How far policies hold in it, by what the cluster says of its pod.
-    mode: Mode,
-    /// The policies that select it, enabled or not.
-    selecting: Vec<Arc<Policy>>,
-    /// The rules in force; `None` before the first ones.
-    rules: Option<Arc<RuleSet>>,
-    not_expressed: Vec<NotExpressed>,
-    /// Why the rules in force are not the ones that should be.
-    problem: Option<String>,
-}
-
 pub(crate) struct Index {
     backend: Box<dyn Backend>,
     links: Box<dyn LinkSource>,
@@ -133,10 +118,13 @@ pub(crate) struct Index {
     workloads: BTreeMap<WorkloadKey, Governed>,
     /// Containers by their control groups.
     cgroups: HashMap<PathBuf, WorkloadKey>,
-    rule_sets: RuleSets,
+    rule_sets: Shared<RuleSet>,
+    link_sets: Shared<Links>,
     identities: Arc<Identities>,
     /// Files of the policy directory that are not in force as they are.
     faulty_files: usize,
+    pasts: Pasts,
+    unasked: Unasked,
     /// Where the agent itself runs: a container that holds it is left out.
     own_place: Option<OwnPlace>,
     /// The id of that container, once it was told.
@@ -169,9 +157,12 @@ impl Index {
             view: View::default(),
             workloads: BTreeMap::new(),
             cgroups: HashMap::new(),
-            rule_sets: RuleSets::default(),
+            rule_sets: Shared::default(),
+            link_sets: Shared::default(),
             identities,
             faulty_files: 0,
+            pasts: Pasts::default(),
+            unasked: Unasked::default(),
             own_place: None,
             own_container: None,
             answered: false,
@@ -299,7 +290,7 @@ impl Index {
     pub(crate) fn heard(&mut self, event: WorkloadEvent) {
         match event {
             // Whoever waits for a container asks through `arrived`; what went wrong is logged.
-            WorkloadEvent::Started(container) => drop(self.arrived(*container)),
+            WorkloadEvent::Started(container) => self.found(*container),
             WorkloadEvent::Stopped { id, pid } => self.stopped(&id, |life| life.pid == pid),
             WorkloadEvent::Scanned => self.scanned(),
             WorkloadEvent::RuntimeAway => self.answered = true,
@@ -369,17 +360,7 @@ impl Index {
         let key = WorkloadKey(WorkloadKey::HOST.into());
         match (self.settings.host_policies, self.workloads.contains_key(&key)) {
             (true, false) => {
-                let governed = Governed {
-                    workload: self.host.clone(),
-                    placement: Placement::Host,
-                    root: RootPlace::Host,
-                    container: None,
-                    mode: self.view.node_mode(),
-                    selecting: Vec::new(),
-                    rules: None,
-                    not_expressed: Vec::new(),
-                    problem: None,
-                };
+                let governed = Governed::host(self.host.clone(), self.view.node_mode());
                 self.follow(&key, governed);
             }
             (false, true) => {
@@ -461,12 +442,12 @@ impl Index {
             }
         };
         let wanted = ruleset::wanted_links(selecting.iter().copied());
-        let links = if wanted == ruleset::WantedLinks::default() {
-            Links::default()
-        } else {
-            self.links.links(&governed.root, wanted)
-        };
-        let mut rules = ruleset::build(selecting, &governed.workload, postures, &links);
+        if wanted == ruleset::WantedLinks::default() {
+            governed.links = self.link_sets.shared(Links::default());
+        } else if !governed.foreseen {
+            governed.links = self.link_sets.shared(self.links.links(&governed.root, wanted));
+        }
+        let mut rules = ruleset::build(selecting, &governed.workload, postures, &governed.links);
         // Sets without rules are all one.
         rules.audited = mode == Mode::Audited && !rules.rules.is_empty();
         let unchanged = match &governed.rules {

@@ -10,11 +10,13 @@ use feed::{
     PolicyAnswer, PolicyHandler, PolicyStatus, ProbeData, ProbeResponse, metrics::Histogram, proto,
 };
 use policy::{Diagnostic, Kind, PolicyEvent};
+use sensor::Held;
+use telemetry::Memory;
 use tracing::{info, warn};
 
 use crate::{
     events::Accounts,
-    index::{Gone, Index, IndexHandle, Keeper, Refusal},
+    index::{Gone, Index, IndexHandle, Keeper, Overview, Refusal},
 };
 
 /// Answers for the index.
@@ -104,9 +106,9 @@ impl PolicyHandler for Desk {
 #[feed::async_trait]
 impl ProbeData for Desk {
     async fn probe(&self) -> ProbeResponse {
-        let Ok(overview) = self.index.call(|index| index.overview()).await else {
-            return ProbeResponse::default();
-        };
+        let told = self.index.call(|index| (index.overview(), index.held())).await;
+        let Ok((overview, held)) = told else { return ProbeResponse::default() };
+        let usage = usage(&overview, held, self.accounts.memory());
         let (hosts, containers): (Vec<_>, Vec<_>) =
             overview.workloads.into_iter().partition(|workload| workload.host);
         ProbeResponse {
@@ -145,8 +147,35 @@ impl ProbeData for Desk {
                 })
                 .collect(),
             accounts: self.accounts.lines().into_iter().map(Into::into).collect(),
+            usage,
         }
     }
+}
+
+/// What the agent and its programs hold, by name.
+fn usage(overview: &Overview, held: Held, memory: Memory) -> Vec<proto::policy::Usage> {
+    let Overview { workloads, in_use, identities, pasts, .. } = overview;
+    let image_bytes = usize::try_from(in_use.arena_bytes).unwrap_or(usize::MAX);
+    let line = |(what, count): (&str, usize)| proto::policy::Usage {
+        what: what.to_owned(),
+        count: u64::try_from(count).unwrap_or(u64::MAX),
+    };
+    let lines = [
+        ("workloads", workloads.len()),
+        ("slots", in_use.slots),
+        ("control groups", held.cgroups),
+        ("images", in_use.images),
+        ("KiB of images", image_bytes / 1024),
+        ("hard links", held.aliases),
+        ("old files", held.old_files),
+        ("remembered slots and images", in_use.remembered),
+        ("remembered containers", *identities),
+        ("containers that may come again", *pasts),
+        ("remembered programs", memory.programs),
+        ("accounts", memory.accounts),
+        ("throttled rules", memory.streams),
+    ];
+    lines.into_iter().map(line).collect()
 }
 
 /// Does what one event asks.

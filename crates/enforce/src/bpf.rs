@@ -14,15 +14,15 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock, mpsc},
+    sync::{Arc, PoisonError, RwLock, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use ruleset::RuleSet;
 use sensor::{
-    Alias, Counters, Demand, LoadError, Loaded, Options, PinError, Reader, Region, RingUse, Sensor,
-    Tallies,
+    Alias, Counters, Demand, Held, LoadError, Loaded, Options, PinError, Reader, Region, RingUse,
+    Sensor, Tallies,
 };
 use wire::Visibility;
 
@@ -51,6 +51,8 @@ pub struct Use {
     /// Workloads that have a place in the kernel.
     pub slots: usize,
     pub slots_size: usize,
+    /// What records that are still on their way may mean: slots and images, present and past; bounded.
+    pub remembered: usize,
 }
 
 /// Enforces by programs on the kernel's security hooks.
@@ -167,8 +169,19 @@ impl BpfEnforcer {
         self.sensor.counters()
     }
 
+    /// What the kernel holds, counted there entry by entry.
+    pub fn held(&self) -> Held {
+        self.sensor.held()
+    }
+
+    /// Whether the workload has executed a program by now.
+    pub fn has_entered(&self, workload: &WorkloadKey) -> bool {
+        self.placed.get(workload).is_some_and(|placed| self.sensor.has_entered(placed.slot))
+    }
+
     /// How much of what is limited is in use.
     pub fn in_use(&self) -> Use {
+        let remembered = self.directory.read().unwrap_or_else(PoisonError::into_inner).len();
         Use {
             rings: self.sensor.ring_use(),
             arena_bytes: u64::from(self.sensor.arena_used()) * 4,
@@ -177,6 +190,7 @@ impl BpfEnforcer {
             slots: self.placed.len(),
             // The first is never given out.
             slots_size: sensor::SLOTS as usize - 1,
+            remembered,
         }
     }
 
@@ -334,7 +348,7 @@ impl BpfEnforcer {
 
     fn write_directory(&self, change: impl FnOnce(&mut Directory)) {
         // A poisoned lock still guards a consistent directory: its methods do not panic halfway.
-        change(&mut self.directory.write().unwrap_or_else(std::sync::PoisonError::into_inner));
+        change(&mut self.directory.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn bind(&mut self, workload: &WorkloadKey, placement: &Placement) -> Result<(), EnforceError> {

@@ -166,7 +166,7 @@ impl fmt::Display for Origin {
 }
 
 /// What the symbolic links of one root filesystem mean for rules. Filled by whoever may read that filesystem.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Links {
     /// Rule object (as in the policy) to the further objects it covers.
     pub objects: BTreeMap<policy::PathObject, BTreeSet<policy::PathObject>>,

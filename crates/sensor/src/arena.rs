@@ -19,6 +19,9 @@ pub const ARENA_WORDS: u32 = 1 << 24;
 const NOTES: u32 = 16;
 /// Where the two words are that count the lost alerts which are in somebody's accounts.
 const ACCOUNTED: u32 = 2;
+/// Regions that wait to be used again. More would spread the images over memory that is not in use yet, and would
+/// have to be remembered.
+const MOST_RETIRED: usize = 256;
 
 /// A part of the arena that holds one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,13 +78,13 @@ impl Arena {
     /// Copies an image in. Nobody reads it until a slot points at it.
     pub(crate) fn write(&mut self, image: &[u32]) -> Result<Region, ArenaError> {
         let needed = u32::try_from(image.len()).unwrap_or(u32::MAX);
+        if self.regions.many_retired() {
+            self.reclaim();
+        }
         let region = if let Some(region) = self.regions.take(needed) {
             region
         } else {
-            // Waits until every program that was running has ended (the kernel's RCU grace period).
-            if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
-                self.regions.reclaim();
-            }
+            self.reclaim();
             self.regions.take(needed).ok_or_else(|| self.regions.full(needed))?
         };
         if let Err(errno) = self.copy(region.base, image) {
@@ -92,8 +95,16 @@ impl Arena {
         Ok(region)
     }
 
+    /// Words that images hold, or held a moment ago.
     pub(crate) fn used(&self) -> u32 {
-        ARENA_WORDS - self.regions.free.iter().map(|region| region.len).sum::<u32>()
+        ARENA_WORDS - self.regions.free_words()
+    }
+
+    /// Waits until every program that was running has ended (the kernel's RCU grace period).
+    fn reclaim(&mut self) {
+        if self.regions.has_retired() && membarrier(MembarrierCommand::Global).is_ok() {
+            self.regions.reclaim();
+        }
     }
 
     /// Gives a region back, once no slot points at it.
@@ -208,6 +219,10 @@ impl Regions {
         Some(Region { base, len })
     }
 
+    fn many_retired(&self) -> bool {
+        self.retired.len() >= MOST_RETIRED
+    }
+
     fn has_retired(&self) -> bool {
         !self.retired.is_empty()
     }
@@ -224,10 +239,14 @@ impl Regions {
         });
     }
 
+    fn free_words(&self) -> u32 {
+        self.free.iter().map(|region| region.len).sum()
+    }
+
     fn full(&self, needed: u32) -> ArenaFull {
         ArenaFull {
             needed,
-            free: self.free.iter().map(|r| r.len).sum(),
+            free: self.free_words(),
             largest: self.free.iter().map(|r| r.len).max().unwrap_or(0),
         }
     }
@@ -236,6 +255,22 @@ impl Regions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_that_come_and_go_stay_in_the_same_memory() {
+        let mut regions = Regions::new(ARENA_WORDS);
+        let mut highest = 0;
+        for _ in 0..10_000 {
+            if regions.many_retired() {
+                regions.reclaim();
+            }
+            let region = regions.take(500).expect("room");
+            highest = highest.max(region.base);
+            regions.retired.push(region);
+        }
+        assert!(highest < 300 * 500, "{highest}");
+        assert!(regions.retired.len() <= MOST_RETIRED);
+    }
 
     #[test]
     fn regions_never_overlap_and_join_again() {

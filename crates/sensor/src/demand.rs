@@ -77,13 +77,15 @@ pub(crate) fn missing(programs: &Programs, demand: Demand) -> Option<String> {
 pub(crate) struct OnDemand(Vec<(&'static str, Vec<(String, Link)>)>);
 
 impl OnDemand {
-    /// Attaches what this kernel took, and pins the links in the folder so that they outlast the agent.
+    /// Attaches what this kernel took, and pins the links in the folder so that they outlast the agent. False if all
+    /// was attached already.
     pub(crate) fn attach(
         &mut self,
         programs: &Programs,
         demand: Demand,
         pins: Option<&Path>,
-    ) -> Result<(), libbpf_rs::Error> {
+    ) -> Result<bool, libbpf_rs::Error> {
+        let before = self.0.len();
         for &group in demand.groups() {
             if self.0.iter().any(|(attached, _)| *attached == group) {
                 continue;
@@ -99,7 +101,7 @@ impl OnDemand {
             }
             self.0.push((group, links));
         }
-        Ok(())
+        Ok(self.0.len() > before)
     }
 
     pub(crate) fn links(&self) -> impl Iterator<Item = &(String, Link)> {
@@ -124,11 +126,13 @@ impl OnDemand {
         tried
     }
 
+    /// False if nothing was attached.
     pub(crate) fn detach(
         &mut self,
         demand: Demand,
         pins: Option<&Path>,
-    ) -> Result<(), libbpf_rs::Error> {
+    ) -> Result<bool, libbpf_rs::Error> {
+        let before = self.0.len();
         let served = |(group, _): &mut (&str, _)| demand.groups().contains(group);
         for (name, link) in self.0.extract_if(.., served).flat_map(|(_, links)| links) {
             let removed = pins.map_or(Ok(()), |folder| fs::remove_file(folder.join(&name)));
@@ -139,7 +143,7 @@ impl OnDemand {
                 other => other?,
             }
         }
-        Ok(())
+        Ok(self.0.len() < before)
     }
 }
 

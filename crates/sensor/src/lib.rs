@@ -26,7 +26,7 @@ pub use aliases::{ALIAS_ROWS, Alias};
 pub use arena::{ARENA_WORDS, ArenaError, ArenaFull, Region};
 pub use demand::Demand;
 pub use earlier::{Earlier, EarlierError, Life};
-pub use load::{LoadError, Loaded, Options, Retired, Sensor, Standing};
+pub use load::{Held, LoadError, Loaded, Options, Retired, Sensor, Standing};
 pub use pins::{ABI, Detached, PinError, PinnedRuns, detach_all, pinned_programs};
 pub use probe::{Capabilities, Capability, probe};
 pub use repair::{Repair, RepairKind};

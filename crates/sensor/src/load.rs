@@ -93,6 +93,17 @@ pub struct Loaded {
     pub missing: Vec<(String, String)>,
 }
 
+/// What the kernel holds for the workloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Control groups that belong to a slot.
+    pub cgroups: usize,
+    /// Objects with further hard links, of all images.
+    pub aliases: usize,
+    /// Files that were open before rules denied them.
+    pub old_files: usize,
+}
+
 /// The loaded programs and everything that steers them.
 #[derive(Debug)]
 pub struct Sensor {
@@ -300,15 +311,19 @@ impl Sensor {
     /// Attaches the programs that serve such rules, unless they are attached.
     pub fn attach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
         let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
-        self.on_demand.attach(&self.in_kernel, demand, pins)?;
-        self.renew_marks()
+        if self.on_demand.attach(&self.in_kernel, demand, pins)? {
+            self.renew_marks()?;
+        }
+        Ok(())
     }
 
     /// Detaches them, since no rule asks for them any more.
     pub fn detach(&mut self, demand: Demand) -> Result<(), libbpf_rs::Error> {
         let pins = self.pins.as_ref().and_then(|(_, own)| own.as_deref());
-        self.on_demand.detach(demand, pins)?;
-        self.renew_marks()
+        if self.on_demand.detach(demand, pins)? {
+            self.renew_marks()?;
+        }
+        Ok(())
     }
 
     /// Copies an image into the arena; no slot points at it yet.
@@ -345,6 +360,11 @@ impl Sensor {
     /// Begins a new life of a slot: it has no image, and labels of earlier lives are void.
     pub fn begin_slot(&self, slot: u32, generation: u32) {
         self.slots.slots()[slot as usize % SLOTS as usize].begin(generation);
+    }
+
+    /// Whether a task of the slot has executed a program by now.
+    pub fn has_entered(&self, slot: u32) -> bool {
+        self.slots.slots()[slot as usize % SLOTS as usize].has_entered()
     }
 
     /// Events of these classes are logged for the slot.
@@ -453,6 +473,16 @@ impl Sensor {
         let Lost { alerts, logs } = self.tallies().lost_in_all();
         let counters = self.settings.settings().counters();
         Counters { lost_alerts: alerts, lost_logs: logs, ..counters }
+    }
+
+    /// How much the kernel holds for us, counted there.
+    pub fn held(&self) -> Held {
+        let count = |map: &MapHandle| map.keys().count();
+        Held {
+            cgroups: count(&self.cgroups),
+            aliases: count(&self.aliases),
+            old_files: count(&self.old_files),
+        }
     }
 
     pub fn tallies(&self) -> Tallies {

@@ -269,6 +269,11 @@ impl Slot {
         self.visible.store(classes, Ordering::Release);
     }
 
+    /// A program of its tasks has been seen, or was running when its place was told.
+    pub(crate) fn has_entered(&self) -> bool {
+        self.entered.load(Ordering::Acquire) != 0
+    }
+
     /// Labels of other generations are worth nothing from here on.
     pub(crate) fn begin(&self, generation: u32) {
         self.image.store(0, Ordering::Release);

@@ -92,6 +92,10 @@ impl Accounts {
         self.tally.lines()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
     pub(crate) fn lines(&self) -> Vec<Account> {
         self.lines.iter().map(|(key, &counts)| Account { key: key.clone(), counts }).collect()
     }

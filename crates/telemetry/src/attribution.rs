@@ -108,6 +108,11 @@ impl Attributor {
         name.clone_into(&mut self.node.cluster);
     }
 
+    /// Programs that are remembered.
+    pub(crate) fn programs(&self) -> usize {
+        self.programs.len()
+    }
+
     pub(crate) fn attribute(&mut self, event: Occurrence<'_>, subject: Subject<'_>) -> Attributed {
         match event.record.kind {
             RecordKind::Alert => self.alert(event, subject),

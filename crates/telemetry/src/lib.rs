@@ -21,7 +21,7 @@ pub use attribution::{
 };
 pub use event::{Alert, ExecEvent, Log, Owner};
 pub use program::Program;
-pub use reporter::{Delivery, Reporter, Settings, Sink, Suppressed};
+pub use reporter::{Delivery, Memory, Reporter, Settings, Sink, Suppressed};
 pub use tally::{FieldCounts, OTHER, Series};
 pub use throttle::Limit;
 

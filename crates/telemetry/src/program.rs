@@ -44,6 +44,10 @@ impl ProgramTable {
         Self { programs: LruCache::new(capacity) }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.programs.len()
+    }
+
     pub(crate) fn insert(&mut self, exec: u64, program: Arc<Program>, starter: u64) {
         if exec != 0 {
             self.programs.put(exec, Run { program, starter });

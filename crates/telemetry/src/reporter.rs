@@ -48,6 +48,17 @@ pub struct Settings {
     pub limit: Limit,
 }
 
+/// How much is remembered of what went by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Programs that events are attributed to; at most 16,384.
+    pub programs: usize,
+    /// Lines of the accounts.
+    pub accounts: usize,
+    /// Rules whose alerts are counted for throttling.
+    pub streams: usize,
+}
+
 /// The one owner of all state between the ring buffers and the feed.
 pub struct Reporter {
     attributor: Attributor,
@@ -151,11 +162,13 @@ impl Reporter {
         }
     }
 
-    /// Counts a record of a workload that nobody can name any more.
-    pub fn nameless(&mut self, workload: &Arc<str>, record: &Record) {
+    /// Counts a record of a workload that nobody can name any more, with those of all that have ended: nobody would
+    /// ever close an account of its own.
+    pub fn nameless(&mut self, record: &Record) {
+        let ended = Arc::from("");
         match record.kind {
-            RecordKind::Alert => self.lost(workload, 1),
-            RecordKind::Log => self.lost_logs(workload, 1),
+            RecordKind::Alert => self.lost(&ended, 1),
+            RecordKind::Log => self.lost_logs(&ended, 1),
             RecordKind::Exec => {}
         }
     }
@@ -175,6 +188,14 @@ impl Reporter {
     /// is returned once; to be asked every second or so.
     pub fn untold(&mut self, now: u64) -> Vec<Suppressed> {
         suppressed(self.throttle.untold(now))
+    }
+
+    pub fn memory(&self) -> Memory {
+        Memory {
+            programs: self.attributor.programs(),
+            accounts: self.accounts.len(),
+            streams: self.throttle.len(),
+        }
     }
 
     pub fn accounts(&self) -> Vec<Account> {

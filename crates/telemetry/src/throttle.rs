@@ -101,6 +101,10 @@ impl Throttle {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.windows.len()
+    }
+
     /// What was dropped by streams whose silence is over and that have raised nothing since. Told once; streams that
     /// have come to rest are forgotten.
     pub(crate) fn untold(&mut self, now: u64) -> Vec<(Stream, u64)> {

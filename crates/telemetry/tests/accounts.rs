@@ -224,3 +224,14 @@ fn who_begins_to_listen_is_told_at_once_and_of_what_was_dropped() {
     reporter.end_silences();
     assert_eq!(report(&mut reporter, 10), (3, 8));
 }
+
+#[test]
+fn workloads_that_nobody_can_name_have_one_account_together() {
+    let mut reporter = reporter(Limit::default());
+    for _ in 0..1000 {
+        reporter.nameless(&record(Operation::Open, -13, 1));
+    }
+    let [account] = reporter.accounts().try_into().unwrap();
+    assert_eq!((&*account.key.workload, account.counts.lost), ("", 1000));
+    assert_eq!(reporter.memory().accounts, 1);
+}

@@ -4,6 +4,7 @@
 //! This crate reads; it never enforces and never decides which policy concerns whom.
 #![forbid(unsafe_code)]
 
+mod appearing;
 mod cgroup;
 mod container;
 mod containerd;
@@ -21,6 +22,7 @@ mod podman;
 mod root;
 mod runtime;
 
+pub use appearing::Appearing;
 pub use cgroup::{is_over, read_hostile_process};
 pub use container::{Container, WorkloadEvent};
 pub use containerd::{

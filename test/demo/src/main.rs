@@ -4,7 +4,6 @@
 //! `cargo xtask demo` boots the machine; what is tried is written in [`scenes`].
 #![forbid(unsafe_code)]
 
-mod agent;
 mod alerts;
 mod container;
 mod play;
@@ -15,8 +14,8 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
+use guest::agent::Agent;
 
-use agent::Agent;
 use alerts::Alerts;
 use play::Play;
 use screen::{Screen, said};
@@ -47,7 +46,7 @@ fn main() -> ExitCode {
 /// True if all was as expected.
 fn perform(screen: Screen) -> Result<bool> {
     screen.heading("The stage: a stock kernel, containerd, the agent, a web application");
-    let mut agent = Agent::start()?;
+    let mut agent = Agent::start(&[])?;
     screen.command("kubearmor agent &");
     screen.command(&container::run_line());
     container::run()?;

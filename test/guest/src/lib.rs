@@ -1,6 +1,8 @@
 //! What the test bed's host and its virtual machine agree on: the plan that goes in with the
-//! initramfs, the names of the disks, and the report that comes out.
+//! initramfs, the names of the disks, and the report that comes out. And the agent, as programs of the
+//! virtual machine start it.
 
+pub mod agent;
 pub mod bench;
 
 use std::path::PathBuf;

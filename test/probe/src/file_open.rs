@@ -1,6 +1,10 @@
 //! Every way to open a file, except `io_uring`, which has a room of its own.
 
-use std::{ffi::CStr, os::fd::OwnedFd};
+use std::{
+    ffi::CStr,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use rustix::fs::{self, CWD, Mode, OFlags, ResolveFlags};
 
@@ -80,6 +84,22 @@ pub(crate) fn in_a_loop(words: &Words) -> Outcome {
     }
     println!("opened={opened} refused={refused}");
     last.map_or(Ok(()), |errno| Err(errno.into()))
+}
+
+/// Opens and closes until it is refused, for so many seconds at most, and tells how long that took.
+pub(crate) fn until_refused(words: &Words) -> Outcome {
+    let begin = Instant::now();
+    let (path, limit) = (words.word(0, "PATH")?, words.number(1, "SECONDS")?);
+    let mut opened = 0_u64;
+    let refusal = loop {
+        match fs::open(path, OFlags::RDONLY, Mode::empty()) {
+            Err(errno) => break Some(errno),
+            Ok(_) if begin.elapsed() > Duration::from_secs(limit) => break None,
+            Ok(_) => opened += 1,
+        }
+    };
+    println!("opened={opened} microseconds={}", begin.elapsed().as_micros());
+    refusal.map_or(Ok(()), |errno| Err(errno.into()))
 }
 
 /// `open_by_handle_at(2)`. Needs `CAP_DAC_READ_SEARCH` and a file system that gives handles.

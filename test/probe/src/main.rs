@@ -44,6 +44,7 @@ const OPERATIONS: &[Operation] = &[
     operation("uring-open", "PATH", uring::open),
     operation("handle-open", "PATH", file_open::by_handle),
     operation("loop-open", "PATH COUNT", file_open::in_a_loop),
+    operation("open-until-refused", "PATH SECONDS", file_open::until_refused),
     operation("creat", "PATH", file_open::creat),
     operation("write", "PATH", file_open::write),
     operation("append", "PATH", file_open::append),
@@ -79,6 +80,7 @@ const OPERATIONS: &[Operation] = &[
     operation("userns", "CMD [ARGS]", sandbox::userns),
     operation("mmap-exec-anon", "", memory::mmap_exec_anon),
     operation("map-exec", "WAY [PATH]", memory::map_exec),
+    operation("pause", "", process::pause),
     operation("ptrace", "PID", process::ptrace),
     operation("read-env", "PID", process::read_env),
 ];

@@ -30,3 +30,10 @@ pub(crate) fn read_env(words: &Words) -> Outcome {
     let pid: u32 = words.number(0, "PID")?;
     read_a_byte(&OwnedFd::from(File::open(format!("/proc/{pid}/environ"))?))
 }
+
+/// Stays until it is ended.
+pub(crate) fn pause(_: &Words) -> Outcome {
+    loop {
+        std::thread::park();
+    }
+}

@@ -183,6 +183,19 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
             Voice::Sums,
         ),
         step(
+            "soak",
+            "containers come and go: none gets what is forbidden, nothing leaks",
+            // Addresses that stay the same are emulated faster; what is judged does not depend on them.
+            cargo("xtask soak starts --starts 100 --cmdline norandmaps"),
+            Voice::Status,
+        ),
+        step(
+            "tight-loop",
+            "a million opens of a forbidden file, under load and full preemption",
+            cargo("xtask soak opens --cmdline preempt=full"),
+            Voice::Status,
+        ),
+        step(
             "cases-6.1",
             "some behaviour cases, Linux 6.1",
             on_kernel(checkout, functional.as_deref(), "6.1", &ON_EVERY_KERNEL),

@@ -61,12 +61,15 @@ impl Report {
                 })
             })
             .collect();
+        let usage: Map<_, _> =
+            self.answer.usage.iter().map(|line| (line.what.clone(), json!(line.count))).collect();
         json!({"Probe Data": {
             "Host": self.agent,
             "HostPolicies": hosts,
             "ArmoredContainers": containers,
             "Policies": policies,
             "Accounts": accounts,
+            "Usage": usage,
         }})
     }
 

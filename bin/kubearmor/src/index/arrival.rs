@@ -3,17 +3,45 @@
 use std::path::Path;
 
 use cluster::Mode;
-use enforce::{Placement, WorkloadKey};
+use enforce::WorkloadKey;
 use tracing::{debug, error, info, warn};
 use workload::{Container, OwnPlace};
 
 use super::{Governed, Index};
 use crate::backend::chain;
 
+/// Containers that have started since the agent is ready, without that anybody asked it before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unasked {
+    pub(crate) started: u64,
+    /// Of these, those that had executed a program when their rules were in force.
+    pub(crate) late: u64,
+}
+
 impl Index {
     /// Leaves out the container that holds the agent, since its own rules could cut it off.
     pub(crate) fn runs_at(&mut self, place: Option<OwnPlace>) {
         self.own_place = place;
+    }
+
+    /// Takes in what a container runtime tells afterwards.
+    pub(super) fn found(&mut self, container: Container) {
+        let key = WorkloadKey(container.id.as_str().into());
+        let before = self.workloads.get(&key);
+        let asked = before.is_some_and(|governed| is_known(governed, &container));
+        let foreseen = before.is_some_and(|governed| governed.foreseen);
+        // Whoever waits for a container asks through `arrived`; what went wrong is logged.
+        drop(self.arrived(container));
+        self.look_out_for(&key);
+        // The agent's own is left out.
+        if self.scanned && !asked && self.workloads.contains_key(&key) {
+            self.unasked.started += 1;
+            self.unasked.late += u64::from(!foreseen && self.backend.has_entered(&key));
+        }
+    }
+
+    pub(crate) fn unasked(&self) -> Unasked {
+        self.unasked
     }
 
     /// Puts the rules of a container in force. Of one that is known already only what is news counts. Fails if rules
@@ -31,7 +59,7 @@ impl Index {
         }
         if self.workloads.get(&key).is_some_and(|governed| is_known(governed, &container)) {
             self.heard_again(&key, &container);
-        } else {
+        } else if !self.came_as_foreseen(&key, &container) {
             self.begin(&key, container);
         }
         self.standing(&key)
@@ -53,21 +81,7 @@ impl Index {
         let (workload, mode, identity) = self.identified(&container);
         self.identities.insert(key, identity);
         self.cgroups.insert(container.cgroup.clone(), key.clone());
-        let governed = Governed {
-            workload,
-            mode,
-            placement: Placement::Container {
-                cgroup: container.cgroup.clone(),
-                pid: Some(container.pid),
-            },
-            root: container.root(),
-            container: Some(container),
-            selecting: Vec::new(),
-            rules: None,
-            not_expressed: Vec::new(),
-            problem: None,
-        };
-        self.follow(key, governed);
+        self.follow(key, Governed::of(container, workload, mode));
     }
 
     /// Its place is known. Its labels may not have been, nor all links of its root filesystem: the first source may have
@@ -109,18 +123,22 @@ impl Index {
         if !known.is_some_and(over) {
             return;
         }
-        let ended = self.workloads.remove(&key).and_then(|governed| governed.container);
+        let ended = self.workloads.remove(&key);
+        let container = ended.as_ref().and_then(|governed| governed.container.as_ref());
         // Another container may have the control group by now.
-        if let Some(Container { cgroup, .. }) = ended
-            && self.cgroups.get(&cgroup) == Some(&key)
+        if let Some(Container { cgroup, .. }) = container
+            && self.cgroups.get(cgroup) == Some(&key)
         {
-            self.cgroups.remove(&cgroup);
+            self.cgroups.remove(cgroup);
         }
         self.identities.retire(&key);
         if let Err(error) = self.backend.remove(&key) {
             warn!("container {id} ended: {}", chain(&error));
         }
         self.settle_or_report();
+        if let Some(ended) = ended {
+            self.may_come_again(ended);
+        }
     }
 
     /// Forgets containers of which nothing is left, though nobody told of their end: their start may have failed.

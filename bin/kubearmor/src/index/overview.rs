@@ -6,7 +6,7 @@ use cluster::Mode;
 use enforce::{Repairs, bpf::Use};
 use policy::{Policy, PolicyId};
 use ruleset::{EnforcerKind, account};
-use sensor::Counters;
+use sensor::{Counters, Held};
 
 use super::{Governed, Index, is_enabled};
 
@@ -30,6 +30,10 @@ pub(crate) struct Overview {
     pub(crate) enforcer: &'static str,
     /// Files of the policy directory that are not in force as they are, or not at all.
     pub(crate) faulty_files: usize,
+    /// Containers that events can be attributed to, those that ended lately among them.
+    pub(crate) identities: usize,
+    /// Ended containers whose rules are ready for a restart.
+    pub(crate) pasts: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +98,14 @@ impl Index {
             in_use: self.backend.in_use(),
             enforcer: self.backend.name(),
             faulty_files: self.faulty_files,
+            identities: self.identities.len(),
+            pasts: self.pasts.len(),
         }
+    }
+
+    /// What the kernel holds for the workloads, counted there entry by entry.
+    pub(crate) fn held(&self) -> Held {
+        self.backend.held()
     }
 
     pub(super) fn state(&self, governed: &Governed) -> WorkloadState {

@@ -8,14 +8,15 @@ mod telling;
 mod workloads;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     sync::{Mutex, MutexGuard},
 };
 
-use enforce::{Enforcer, Repair, Repairs};
+use enforce::{Enforcer, NotExpressed, Repair, Repairs};
 use policy::PathObject;
 use ruleset::{Posture, WantedLinks};
+use workload::{Container, RootPlace};
 
 use super::*;
 use crate::{filesystem::LinkSource, restore, submissions::submit};
@@ -29,6 +30,9 @@ struct Asked {
     /// By workload, the rules in force.
     rules: BTreeMap<String, Arc<RuleSet>>,
     placed: Vec<String>,
+    removed: Vec<String>,
+    /// Workloads that have executed a program.
+    running: BTreeSet<String>,
     visible: BTreeMap<String, Visibility>,
     window: Duration,
     applied: usize,
@@ -51,8 +55,7 @@ impl FakeEnforcer {
     fn in_force(&self, workload: &str) -> Vec<String> {
         let asked = self.asked();
         let rules = asked.rules.get(workload).map(|set| set.rules.clone()).unwrap_or_default();
-        let names: std::collections::BTreeSet<_> =
-            rules.into_iter().map(|rule| rule.origin.policy).collect();
+        let names: BTreeSet<_> = rules.into_iter().map(|rule| rule.origin.policy).collect();
         names.into_iter().collect()
     }
 }
@@ -93,7 +96,9 @@ impl Enforcer for FakeEnforcer {
     }
 
     fn remove(&mut self, key: &WorkloadKey) -> Result<(), EnforceError> {
-        self.asked().rules.remove(&*key.0);
+        let mut asked = self.asked();
+        asked.removed.push(key.to_string());
+        asked.rules.remove(&*key.0);
         Ok(())
     }
 }
@@ -116,6 +121,10 @@ impl Backend for FakeEnforcer {
         sensor::Counters::default()
     }
 
+    fn held(&self) -> sensor::Held {
+        sensor::Held::default()
+    }
+
     fn in_use(&self) -> enforce::bpf::Use {
         enforce::bpf::Use::default()
     }
@@ -123,6 +132,10 @@ impl Backend for FakeEnforcer {
     fn let_go(&mut self) -> Result<(), String> {
         self.asked().rules.clear();
         Ok(())
+    }
+
+    fn has_entered(&self, workload: &WorkloadKey) -> bool {
+        self.asked().running.contains(&*workload.0)
     }
 
     fn merge_logs(&mut self, window: Duration) {

@@ -60,6 +60,11 @@ impl Directory {
         self.slots.get(&(slot, generation)).cloned()
     }
 
+    /// Slots and images, present and past.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() + self.images.len()
+    }
+
     pub(super) fn rules(&self, image: u32) -> Option<Arc<RuleSet>> {
         self.images.get(&image).cloned()
     }

@@ -1,4 +1,4 @@
-//! The agent under demonstration.
+//! The agent in the virtual machine, for programs that need one that runs.
 
 use std::{
     fs::{self, File},
@@ -10,26 +10,34 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::PATIENCE;
-
 const LOG: &str = "/out/agent.log";
 /// The agent makes this file when stored policies are in force and clients may come.
 const READY: &str = "/run/kubearmor/ready";
+/// An emulated machine is slow.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs until it is dropped.
-pub(crate) struct Agent(Child);
+#[derive(Debug)]
+pub struct Agent(Child);
 
 impl Agent {
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts `kubearmor agent` with these flags.
+    pub fn start(flags: &[&str]) -> Result<Self> {
         fs::create_dir_all("/out")?;
         let log = File::create(LOG).context(LOG)?;
         let mut agent = Command::new("kubearmor");
-        agent.arg("agent").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        agent.arg("agent").args(flags);
+        agent.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         agent.spawn().map(Self).context("cannot start kubearmor")
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Returns what it tells of itself.
-    pub(crate) fn wait_until_ready(&mut self) -> Result<Vec<String>> {
+    pub fn wait_until_ready(&mut self) -> Result<Vec<String>> {
         let since = Instant::now();
         while !Path::new(READY).exists() {
             let log = || fs::read_to_string(LOG).unwrap_or_default();
