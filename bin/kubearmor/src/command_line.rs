@@ -28,33 +28,10 @@ pub(crate) fn command() -> Command {
         .subcommand(agent())
         .subcommand(hook())
         .subcommand(detach())
-        .subcommand(relay())
         .subcommand(crate::operator::command())
         .subcommand(crate::operator::snitch_command())
         .subcommand(crate::controller::command())
         .subcommand(relay())
-}
-
-/// Takes those of the agent's keys that are about serving and keeping events, and a few of its own.
-fn relay() -> Command {
-    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
-    let mut relay = Command::new("relay")
-        .about("Serve what all agents of a cluster, or of a list, tell at one place")
-        .after_help(
-            "A flag wins over an environment variable (the key in upper case), that over the file, which has no keys \
-             from `agents` on. ENABLE_STDOUT_ALERTS, ENABLE_STDOUT_LOGS and ENABLE_STDOUT_MSGS (true) print events on \
-             standard output as JSON lines.",
-        )
-        .arg(file());
-    for &(key, help) in KEYS.iter().filter(|(key, _)| relay::TAKES.contains(key)) {
-        let arg = key_arg(key, help, &defaults[key]);
-        // As the existing relay spells it.
-        relay = relay.arg(if key == "gRPC" { arg.alias(RELAY_PORT) } else { arg });
-    }
-    for &(key, help) in relay::KEYS {
-        relay = relay.arg(value_arg(key).help(help));
-    }
-    relay
 }
 
 /// Takes those of the agent's keys that are about serving and keeping events, and a few of its own.
@@ -208,16 +185,6 @@ pub(crate) fn sources(
         .map(PathBuf::from);
     let file = named.or_else(beside_the_program);
     Sources { file, environment, flags, ..Sources::default() }
-}
-
-/// The relay's own keys: from flags, else from the environment.
-pub(crate) fn relay_keys(
-    matches: &ArgMatches,
-    environment: impl Iterator<Item = (String, String)>,
-) -> BTreeMap<&'static str, String> {
-    let environment: BTreeMap<String, String> = environment.collect();
-    let value = |key: &str| given(matches, key).or(environment.get(&key.to_ascii_uppercase()));
-    relay::KEYS.iter().filter_map(|&(key, _)| Some((key, value(key)?.clone()))).collect()
 }
 
 /// The relay's own keys: from flags, else from the environment.

@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    fn config(name: &str, second: u32, spec: serde_json::Value) -> KubeArmorConfig {
+    fn config(name: &str, second: u32, spec: &serde_json::Value) -> KubeArmorConfig {
         serde_json::from_value(json!({
             "apiVersion": "operator.kubearmor.com/v1",
             "kind": "KubeArmorConfig",
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_new_node_is_looked_at_then_labelled_then_served() {
-        let mut seen = Seen { configs: vec![config("c", 0, json!({}))], ..Seen::default() };
+        let mut seen = Seen { configs: vec![config("c", 0, &json!({}))], ..Seen::default() };
         seen.nodes.insert("a".into(), node("1", "", BTreeMap::new()));
         let first = planned(&seen);
         assert_eq!(of_kind(&first, "Job").len(), 1);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_node_that_restarts_keeps_its_agents_while_it_is_looked_at() {
-        let mut seen = Seen { configs: vec![config("c", 0, json!({}))], ..Seen::default() };
+        let mut seen = Seen { configs: vec![config("c", 0, &json!({}))], ..Seen::default() };
         seen.nodes.insert("a".into(), node("2", "1", told("bpf")));
         // What is told is of the start before.
         seen.told.insert("a".into(), Told { boot: "1".into(), labels: Ok(told("apparmor")) });
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn nodes_of_two_kinds_have_two_sets_of_agents() {
-        let mut seen = Seen { configs: vec![config("c", 0, json!({}))], ..Seen::default() };
+        let mut seen = Seen { configs: vec![config("c", 0, &json!({}))], ..Seen::default() };
         for (name, enforcer) in [("a", "bpf"), ("b", "apparmor"), ("c", "bpf")] {
             seen.nodes.insert(name.into(), node("1", "1", told(enforcer)));
         }
@@ -243,8 +243,8 @@ mod tests {
 
     #[test]
     fn the_oldest_configuration_is_heeded_and_the_others_are_told() {
-        let old = config("old", 1, json!({"defaultFilePosture": "block"}));
-        let seen = Seen { configs: vec![config("new", 2, json!({})), old], ..Seen::default() };
+        let old = config("old", 1, &json!({"defaultFilePosture": "block"}));
+        let seen = Seen { configs: vec![config("new", 2, &json!({})), old], ..Seen::default() };
         let plan = planned(&seen);
         assert_eq!(plan.spec.unwrap().default_file_posture.as_deref(), Some("block"));
         assert_eq!((&*plan.status[1].0, plan.status[1].1), ("new", Phase::Error));
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_node_that_could_not_be_looked_at_is_named() {
-        let mut seen = Seen { configs: vec![config("c", 0, json!({}))], ..Seen::default() };
+        let mut seen = Seen { configs: vec![config("c", 0, &json!({}))], ..Seen::default() };
         seen.nodes.insert("a".into(), node("1", "", BTreeMap::new()));
         let labels = Err("exit status 1".to_owned());
         seen.told.insert("a".into(), Told { boot: "1".into(), labels });
@@ -264,14 +264,14 @@ mod tests {
     #[test]
     fn recommended_policies_are_there_when_asked_for() {
         let with = Seen {
-            configs: vec![config("c", 0, json!({"recommendedPolicies": {"enable": true}}))],
+            configs: vec![config("c", 0, &json!({"recommendedPolicies": {"enable": true}}))],
             ..Seen::default()
         };
         assert_eq!(
             of_kind(&planned(&with), "KubeArmorClusterPolicy").len(),
             manifests::RECOMMENDED.len()
         );
-        let without = Seen { configs: vec![config("c", 0, json!({}))], ..Seen::default() };
+        let without = Seen { configs: vec![config("c", 0, &json!({}))], ..Seen::default() };
         assert!(of_kind(&planned(&without), "KubeArmorClusterPolicy").is_empty());
     }
 

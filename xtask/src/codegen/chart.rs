@@ -123,10 +123,11 @@ fn values() -> String {
         let name = parents.pop().unwrap_or_default();
         let same = open.iter().zip(&parents).take_while(|(one, other)| one == other).count();
         for (depth, parent) in parents.iter().enumerate().skip(same) {
-            text.push_str(&format!("{}{parent}:\n", "  ".repeat(depth)));
+            text.extend(["  ".repeat(depth).as_str(), parent, ":\n"]);
         }
         let indent = "  ".repeat(parents.len());
-        text.push_str(&format!("{indent}# {about}.\n{indent}{name}: {default}\n"));
+        let lines = format!("{indent}# {about}.\n{indent}{name}: {default}\n");
+        text.push_str(&lines);
         open = parents;
     }
     text

@@ -80,7 +80,7 @@ fn yaml(object: &Object) -> Result<String> {
     if object["kind"] != "DaemonSet" {
         return Ok(text);
     }
-    Ok(text.lines().map(|line| format!("{}\n", with_reason(line))).collect())
+    Ok(text.lines().flat_map(|line| [with_reason(line), "\n".to_owned()]).collect())
 }
 
 /// A capability with what it is for.

@@ -110,7 +110,7 @@ async fn put(
     let done = match done {
         // Nothing can be judged in a namespace, or of a kind, that is not there yet.
         Err(error) if mode == Mode::DryRun && error.is_not_found() => "not judged yet",
-        Err(error) => return Err(advised(error)),
+        Err(error) => return Err(advised(&error)),
         Ok(_) if mode == Mode::DryRun => "would be applied",
         Ok(_) => "applied",
     };

@@ -50,7 +50,7 @@ impl Cluster {
 }
 
 /// What the API server did not take, with the way out.
-fn advised(error: ApplyError) -> anyhow::Error {
+fn advised(error: &ApplyError) -> anyhow::Error {
     let hint = match &error.source {
         kube::Error::Api(status) if status.code == 403 => {
             "installing needs the rights of an administrator of the cluster: it gives rights to the programs"

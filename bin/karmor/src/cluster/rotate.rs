@@ -63,21 +63,14 @@ pub(crate) async fn run(options: &RotateOptions) -> anyhow::Result<()> {
     let done = await_condition(secrets, labels::CA_SECRET, move |secret: Option<&Secret>| {
         secret.is_some_and(|secret| secret.annotations().get(DONE) == Some(&wanted))
     });
-    match tokio::time::timeout(PATIENCE, done).await {
-        Ok(done) => {
-            done?;
-            progress(
-                "done: everything is issued by the new authority, and the old one is trusted no more",
-            );
-            Ok(())
-        }
-        Err(_) => {
-            let message = "the operator has not finished; what was begun goes on".to_owned();
-            let hint =
-                format!("kubectl -n {} logs deployment/{}", options.namespace, labels::OPERATOR);
-            Err(Advised::new(message, hint).into())
-        }
-    }
+    let Ok(done) = tokio::time::timeout(PATIENCE, done).await else {
+        let message = "the operator has not finished; what was begun goes on".to_owned();
+        let hint = format!("kubectl -n {} logs deployment/{}", options.namespace, labels::OPERATOR);
+        return Err(Advised::new(message, hint).into());
+    };
+    done?;
+    progress("done: everything is issued by the new authority, and the old one is trusted no more");
+    Ok(())
 }
 
 fn refused(secret: &str, problem: &kube::Error) -> Advised {

@@ -74,10 +74,12 @@ async fn remove(
     options: &UninstallOptions,
 ) -> anyhow::Result<usize> {
     let ours = format!("{}={}", labels::PART_OF, labels::PRODUCT);
-    let there = apply::labelled(client, version, kind, namespace, &ours).await.map_err(advised)?;
+    let there = apply::labelled(client, version, kind, namespace, &ours)
+        .await
+        .map_err(|error| advised(&error))?;
     let mut removed = 0;
     for object in there.iter().filter(|object| belongs(object, &options.namespace)) {
-        if apply::delete(client, object).await.map_err(advised)? {
+        if apply::delete(client, object).await.map_err(|error| advised(&error))? {
             let called = apply::called(object);
             if options.json {
                 println!("{}", json!({"object": called, "state": "removed"}));

@@ -151,7 +151,7 @@ fn a_container_that_starts_again_has_its_rules_before_anybody_tells_of_it() {
     assert_eq!(node.index.container_of(Path::new(GROUP)), None, "its own hook may ask");
 
     let again = Container { pid: 8, ..container("web", &[("app", "web")]) };
-    node.index.heard(WorkloadEvent::Started(again));
+    node.index.heard(WorkloadEvent::Started(Box::new(again)));
     assert_eq!(node.in_force("web"), ["p"]);
     assert_eq!(node.enforcer.asked().removed, ["web"], "the rules hold without a break");
     assert_eq!(node.index.container_of(Path::new(GROUP)), Some("web"));
@@ -234,7 +234,7 @@ fn what_could_not_be_expressed_is_told_of_a_restarted_container_too() {
     stop(&mut node, "web", 7);
     appeared(&mut node, GROUP);
     let again = Container { pid: 8, ..container("web", &[("app", "web")]) };
-    node.index.heard(WorkloadEvent::Started(again));
+    node.index.heard(WorkloadEvent::Started(Box::new(again)));
     assert_eq!(node.index.overview().policies[0].notes.len(), 1);
 }
 
@@ -251,7 +251,7 @@ fn a_restart_that_nobody_tells_of_does_not_keep_the_next_one_from_its_rules() {
         assert_eq!(places(&node, "web"), 1 + restart, "each control group is bound anew");
     }
     let again = Container { pid: 8, ..container("web", &[("app", "web")]) };
-    node.index.heard(WorkloadEvent::Started(again));
+    node.index.heard(WorkloadEvent::Started(Box::new(again)));
     assert_eq!(node.in_force("web"), ["p"]);
 }
 
