@@ -137,7 +137,7 @@ pub(super) fn all(checkout: &Checkout) -> Vec<Step> {
         step(
             "kernel-law",
             "every kernel decides generated accesses by the law",
-            cargo("xtask prove --comparisons 0 --kernel-comparisons 2000 --kernel all"),
+            cargo("xtask prove --comparisons 0 --kernel-comparisons 1000 --kernel all"),
             Voice::Status,
         ),
         step(
